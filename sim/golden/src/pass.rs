@@ -1,0 +1,239 @@
+//! A whole pass: one weight matrix in four segments times one activation vector.
+//!
+//! The bits of every result are those of [`crate::block::tile`]; what differs is the speed. Tile rows are
+//! shared out to threads; within a tile the eight output channels are the lanes of a vector, so no
+//! addition ever changes place. Flushing of inputs and the one form of NaN are hoisted out of the loop:
+//! intermediate values are flushed already, and a NaN stays a NaN whatever its payload.
+
+use rayon::prelude::*;
+use thiserror::Error;
+
+use crate::fp;
+use crate::macro_block::{self, GROUP, MACRO_BYTES, TILE};
+
+/// Ports (segments of a pass).
+pub const PORTS: usize = 4;
+/// Output channels of a tile row: one tile a port.
+pub const ROW_CHANNELS: usize = PORTS * TILE;
+
+/// Padded size of a pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PassDims {
+    /// Groups of 64 input channels, at least 1.
+    pub groups: usize,
+    /// Rows of tiles, at least 1; a row is one tile on each of the four ports (32 output channels).
+    pub tile_rows: usize,
+}
+
+impl PassDims {
+    /// Activations of the pass.
+    pub fn inputs(&self) -> usize {
+        GROUP * self.groups
+    }
+
+    /// Results of the pass.
+    pub fn outputs(&self) -> usize {
+        ROW_CHANNELS * self.tile_rows
+    }
+
+    /// Bytes of each of the four segments.
+    pub fn segment_bytes(&self) -> usize {
+        MACRO_BYTES * self.groups * self.tile_rows
+    }
+}
+
+/// Why a pass cannot be computed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum GoldenError {
+    /// A pass has at least one group and one tile row.
+    #[error("a pass needs at least 1 group and 1 tile row, got {groups} and {tile_rows}")]
+    EmptyPass {
+        /// Groups asked for.
+        groups: usize,
+        /// Tile rows asked for.
+        tile_rows: usize,
+    },
+    /// A segment is not `tile_rows × groups × 288` bytes long.
+    #[error("segment of port {port}: expected {expected} bytes, got {got}")]
+    SegmentLength {
+        /// Port, 0..4.
+        port: usize,
+        /// Bytes that the dimensions ask for.
+        expected: usize,
+        /// Bytes given.
+        got: usize,
+    },
+    /// The activation vector is not `64 × groups` long.
+    #[error("activations: expected {expected} values, got {got}")]
+    ActivationLength {
+        /// Values that the dimensions ask for.
+        expected: usize,
+        /// Values given.
+        got: usize,
+    },
+    /// The result vector is not `32 × tile_rows` long.
+    #[error("results: expected room for {expected} values, got {got}")]
+    ResultLength {
+        /// Values that the dimensions ask for.
+        expected: usize,
+        /// Values given.
+        got: usize,
+    },
+    /// The reserved bits of a macro's zero strip are set.
+    #[error("port {port}, macro {macro_index}: reserved bits of the zero strip are set")]
+    ReservedBits {
+        /// Port, 0..4.
+        port: usize,
+        /// Macro within the port's segment, counted from 0.
+        macro_index: usize,
+    },
+}
+
+/// Computes a pass: `y[32·row + 8·port + c]` from the tile `row` of segment `port`.
+///
+/// * `segments`: the four segments, each `tile_rows × groups` macros of 288 bytes;
+/// * `x`: `64 × groups` activations;
+/// * `y`: `32 × tile_rows` results, every NaN as 7FC00000.
+///
+/// # Errors
+///
+/// Lengths that do not match `shape`, or a macro with reserved bits set: the one that the hardware meets
+/// first (lowest tile row, then lowest group, then lowest port). `y` then holds no meaningful values.
+pub fn run_pass(
+    shape: PassDims,
+    segments: [&[u8]; PORTS],
+    x: &[f32],
+    y: &mut [f32],
+) -> Result<(), GoldenError> {
+    check(shape, &segments, x, y)?;
+    let acts: Vec<f32> = x.iter().map(|&a| fp::flush(a)).collect();
+    let tile_row_bytes = MACRO_BYTES * shape.groups;
+    let tile_dot = select_tile_dot();
+
+    let first_bad = y
+        .par_chunks_mut(ROW_CHANNELS)
+        .enumerate()
+        // Sharing out costs about a microsecond; a piece is at least some 64 KiB of weights.
+        .with_min_len((16_384 / tile_row_bytes).max(1))
+        .filter_map(|(row, results)| {
+            let bytes = row * tile_row_bytes..(row + 1) * tile_row_bytes;
+            let mut first_bad: Option<(usize, usize)> = None;
+            for (port, segment) in segments.iter().enumerate() {
+                match tile_dot(&segment[bytes.clone()], &acts) {
+                    Ok(tile) => results[TILE * port..][..TILE].copy_from_slice(&tile),
+                    Err(group) => {
+                        let bad = (row * shape.groups + group, port);
+                        first_bad = Some(first_bad.map_or(bad, |first| first.min(bad)));
+                    }
+                }
+            }
+            first_bad
+        })
+        .min();
+
+    match first_bad {
+        None => Ok(()),
+        Some((macro_index, port)) => Err(GoldenError::ReservedBits { port, macro_index }),
+    }
+}
+
+fn check(
+    shape: PassDims,
+    segments: &[&[u8]; PORTS],
+    x: &[f32],
+    y: &[f32],
+) -> Result<(), GoldenError> {
+    let PassDims { groups, tile_rows } = shape;
+    if groups == 0 || tile_rows == 0 {
+        return Err(GoldenError::EmptyPass { groups, tile_rows });
+    }
+    let expected = shape.segment_bytes();
+    for (port, segment) in segments.iter().enumerate() {
+        if segment.len() != expected {
+            return Err(GoldenError::SegmentLength {
+                port,
+                expected,
+                got: segment.len(),
+            });
+        }
+    }
+    if x.len() != shape.inputs() {
+        return Err(GoldenError::ActivationLength {
+            expected: shape.inputs(),
+            got: x.len(),
+        });
+    }
+    if y.len() != shape.outputs() {
+        return Err(GoldenError::ResultLength {
+            expected: shape.outputs(),
+            got: y.len(),
+        });
+    }
+    Ok(())
+}
+
+/// One tile: the bytes of its macros in rising order of group, and flushed activations; `Err` is the
+/// first group whose reserved bits are set.
+type TileDot = fn(&[u8], &[f32]) -> Result<[f32; TILE], usize>;
+
+/// The widest form that this processor runs. All forms are one source and give the same bits: none of
+/// them reorders an addition or fuses a multiplication.
+fn select_tile_dot() -> TileDot {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        return |macros, x| {
+            // SAFETY: the only requirement is AVX2, and the processor was just asked for it.
+            unsafe { tile_dot_avx2(macros, x) }
+        };
+    }
+    tile_dot
+}
+
+/// [`tile_dot`] compiled for 256-bit vectors: eight output channels in one register.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn tile_dot_avx2(macros: &[u8], x: &[f32]) -> Result<[f32; TILE], usize> {
+    tile_dot(macros, x)
+}
+
+/// One value an output channel.
+type Lanes = [f32; TILE];
+
+#[inline(always)]
+fn add(a: Lanes, b: Lanes) -> Lanes {
+    std::array::from_fn(|c| fp::flush(a[c] + b[c]))
+}
+
+#[inline(always)]
+fn tile_dot(macros: &[u8], x: &[f32]) -> Result<[f32; TILE], usize> {
+    let mut window = [[0.0; TILE]; 2];
+    let blocks = macros.chunks_exact(MACRO_BYTES).zip(x.chunks_exact(GROUP));
+    for (group, (block, acts)) in blocks.enumerate() {
+        let block = block.try_into().expect("a chunk of MACRO_BYTES");
+        let head = macro_block::header(block).map_err(|_| group)?;
+        let product = |k: usize| -> Lanes {
+            let word = macro_block::weights(block, k);
+            std::array::from_fn(|c| {
+                let scaled = fp::flush(acts[k] * head.scale[c]);
+                fp::flush(scaled * (macro_block::nibble(word, c) - head.zero[c]) as f32)
+            })
+        };
+        let quad = |k: usize| -> Lanes {
+            add(
+                add(product(k), product(k + 1)),
+                add(product(k + 2), product(k + 3)),
+            )
+        };
+        // A pair of steps, so that the window's two places need no index.
+        for pair in 0..GROUP / 16 {
+            let even = add(quad(16 * pair), quad(16 * pair + 4));
+            let odd = add(quad(16 * pair + 8), quad(16 * pair + 12));
+            if group == 0 && pair == 0 {
+                window = [even, odd];
+            } else {
+                window = [add(window[0], even), add(window[1], odd)];
+            }
+        }
+    }
+    Ok(add(window[0], window[1]).map(fp::canonical))
+}
