@@ -1,0 +1,280 @@
+//! Writing and opening images: round trip, every kind of damage, atomic replacement.
+
+use std::fs;
+use std::path::Path;
+
+use half::f16;
+use macromac_format::manifest::{Crc, Manifest};
+use macromac_format::{
+    Architecture, DType, Head, Image, ImageError, ImageWriter, QuantMatrix, Quantization,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestRunner};
+
+fn architecture() -> Architecture {
+    Architecture {
+        vocab_size: 40,
+        hidden_size: 16,
+        intermediate_size: 20,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 8,
+        rms_norm_eps: 1e-6,
+        rope_theta: 1e6,
+        max_position_embeddings: 32,
+        tie_word_embeddings: true,
+    }
+}
+
+fn quantization() -> Quantization {
+    Quantization {
+        method: "rtn".into(),
+        bits: 4,
+        group_size: 64,
+        head: Head::Int4,
+    }
+}
+
+fn matrix(n: usize, k: usize, seed: usize) -> QuantMatrix {
+    let groups = k.div_ceil(64);
+    QuantMatrix {
+        n,
+        k,
+        q: (0..n * k).map(|i| ((i * 7 + seed) % 16) as u8).collect(),
+        scales: (0..n * groups)
+            .map(|i| f16::from_f32(0.01 * (i + 1) as f32))
+            .collect(),
+        zeros: (0..n * groups).map(|i| ((i + seed) % 16) as u8).collect(),
+    }
+}
+
+/// Writes an image whose weights depend on `seed`.
+fn write(out: &Path, seed: usize) -> Result<u64, ImageError> {
+    let arch = architecture();
+    let mut w = ImageWriter::create(out)?;
+    for p in arch.passes(Head::Int4) {
+        w.add_pass(&p.name, p.n, p.k, &matrix(p.n, p.k, seed).to_segments())?;
+    }
+    for t in arch.tensors(Head::Int4) {
+        let n: usize = t.shape.iter().product();
+        w.add_tensor(&t.name, DType::F32, &t.shape, &vec![0x3f; 4 * n])?;
+    }
+    w.add_file("tokenizer.json", b"{}")?;
+    w.finish(arch, quantization())
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut v: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    v.sort();
+    v
+}
+
+#[test]
+fn round_trip() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    let bytes = write(&out, 1).unwrap();
+    let image = Image::open(&out).unwrap();
+    assert_eq!(image.bin().len() as u64, bytes);
+    assert_eq!(image.architecture(), &architecture());
+    assert_eq!(names(dir.path()), ["image"], "nothing else is left");
+    for (id, p) in architecture().passes(Head::Int4).into_iter().enumerate() {
+        assert_eq!(image.pass_id(&p.name), Some(id));
+        let back = QuantMatrix::from_segments(p.n, p.k, image.segments(id)).unwrap();
+        assert_eq!(back, matrix(p.n, p.k, 1));
+    }
+    assert_eq!(image.tensor("final_norm").unwrap().bytes, [0x3f; 64]);
+}
+
+#[test]
+fn an_older_image_is_replaced_and_stays_readable_by_its_readers() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    write(&out, 1).unwrap();
+    let old = Image::open(&out).unwrap();
+    write(&out, 2).unwrap();
+    let new = Image::open(&out).unwrap();
+    assert_ne!(old.segments(0)[0], new.segments(0)[0]);
+    assert_eq!(names(dir.path()), ["image"]);
+}
+
+#[test]
+fn other_folders_are_refused_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("home");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("letter.txt"), "dear").unwrap();
+    assert!(matches!(write(&out, 1), Err(ImageError::Refused { .. })));
+    // An image that somebody put a file into is no longer only an image.
+    let image = dir.path().join("image");
+    write(&image, 1).unwrap();
+    fs::write(image.join("letter.txt"), "dear").unwrap();
+    assert!(matches!(write(&image, 1), Err(ImageError::Refused { .. })));
+    let file = dir.path().join("file");
+    fs::write(&file, "text").unwrap();
+    assert!(matches!(write(&file, 1), Err(ImageError::Refused { .. })));
+    assert!(matches!(
+        write(&dir.path().join("no/such"), 1),
+        Err(ImageError::Io { .. })
+    ));
+    assert_eq!(names(dir.path()), ["file", "home", "image"]);
+    assert_eq!(fs::read_to_string(out.join("letter.txt")).unwrap(), "dear");
+}
+
+#[test]
+fn an_abandoned_image_leaves_nothing_and_a_killed_one_is_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    let first = ImageWriter::create(&out).unwrap();
+    let second = ImageWriter::create(&out);
+    assert!(
+        matches!(second, Err(ImageError::Refused { .. })),
+        "two writers, one destination"
+    );
+    drop(first);
+    assert!(names(dir.path()).is_empty());
+    let partial = dir.path().join(".image.macromac-partial");
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("model.bin"), "half").unwrap();
+    write(&out, 1).unwrap();
+    assert_eq!(names(dir.path()), ["image"]);
+}
+
+#[test]
+fn a_newer_version_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    write(&out, 1).unwrap();
+    let path = out.join("model.json");
+    let text = fs::read_to_string(&path)
+        .unwrap()
+        .replace("\"version\": 1", "\"version\": 7");
+    fs::write(&path, text).unwrap();
+    let e = Image::open(&out).unwrap_err();
+    assert!(matches!(e, ImageError::Version { found: 7, .. }));
+    assert!(e.to_string().contains("version 7"), "{e}");
+}
+
+/// A manifest that is consistent with its own checksum but not with itself.
+#[test]
+fn an_inconsistent_manifest_is_refused() {
+    type Change = fn(&mut Manifest);
+    let changes: [(&str, Change); 8] = [
+        ("macro_stride", |m| m.macro_stride = 276),
+        ("group_size", |m| m.quantization.group_size = 128),
+        ("shape", |m| m.passes[0].shape[0] = 33),
+        ("name of a pass", |m| m.passes.swap(0, 1)),
+        ("number of passes", |m| drop(m.passes.pop())),
+        ("multiple of 4096", |m| m.passes[0].segments[0].offset += 16),
+        ("overlaps", |m| m.passes[0].segments[1].offset = 0),
+        ("exceed", |m| m.tensors[0].offset = u64::MAX - 4095),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    write(&out, 1).unwrap();
+    let path = out.join("model.json");
+    let good: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for (what, change) in changes {
+        let mut m = good.clone();
+        change(&mut m);
+        m.crc32c = Crc(0);
+        m.crc32c = m.own_crc();
+        fs::write(&path, serde_json::to_vec(&m).unwrap()).unwrap();
+        let e = Image::open(&out).unwrap_err().to_string();
+        assert!(e.contains(what) && e.contains("model.json"), "{what}: {e}");
+    }
+}
+
+#[test]
+fn reserved_bits_are_refused_even_with_a_right_checksum() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    let arch = architecture();
+    let mut w = ImageWriter::create(&out).unwrap();
+    for (i, p) in arch.passes(Head::Int4).into_iter().enumerate() {
+        let mut s = matrix(p.n, p.k, 1).to_segments();
+        if i == 3 {
+            s[2][16 + 9] = 1;
+        }
+        w.add_pass(&p.name, p.n, p.k, &s).unwrap();
+    }
+    for t in arch.tensors(Head::Int4) {
+        let n: usize = t.shape.iter().product();
+        w.add_tensor(&t.name, DType::Bf16, &t.shape, &vec![0; 2 * n])
+            .unwrap();
+    }
+    w.finish(arch, quantization()).unwrap();
+    let e = Image::open(&out).unwrap_err().to_string();
+    for part in ["model.bin", "layers.0.down port 2 block 0", "reserved bits"] {
+        assert!(e.contains(part), "{e}");
+    }
+}
+
+/// Any single damaged byte or truncation of any file is noticed, except in the zero padding
+/// between segments and in the white space of the manifest.
+#[test]
+fn damage_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    write(&out, 1).unwrap();
+    let image = Image::open(&out).unwrap();
+    let m = image.manifest();
+    let mut used: Vec<(u64, u64)> = m.tensors.iter().map(|t| (t.offset, t.bytes)).collect();
+    used.extend(
+        m.passes
+            .iter()
+            .flat_map(|p| p.segments.iter().map(|s| (s.offset, s.bytes))),
+    );
+    drop(image);
+    let files = ["model.json", "model.bin", "tokenizer.json"];
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(400)
+    };
+    TestRunner::new(config)
+        .run(
+            &(0usize..3, any::<u64>(), 1u8.., any::<bool>()),
+            |(which, at, flip, cut)| {
+                let path = out.join(files[which]);
+                let good = fs::read(&path).unwrap();
+                let at = (at % good.len() as u64) as usize;
+                let mut bad = good.clone();
+                let must_notice = if cut {
+                    bad.truncate(at);
+                    // Only the line end of the manifest may go.
+                    which != 0 || at + 1 < good.len()
+                } else {
+                    bad[at] ^= flip;
+                    match which {
+                        0 => {
+                            serde_json::from_slice::<Manifest>(&bad).ok()
+                                != serde_json::from_slice::<Manifest>(&good).ok()
+                        }
+                        1 => used.iter().any(|(o, b)| (*o..o + b).contains(&(at as u64))),
+                        _ => true,
+                    }
+                };
+                // A new file: the mapping of an open image must not change under it.
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, &bad).unwrap();
+                let opened = Image::open(&out);
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, &good).unwrap();
+                match opened {
+                    Ok(_) if must_notice => Err(TestCaseError::fail(format!(
+                        "{}: byte {at} damaged",
+                        files[which]
+                    ))),
+                    Err(e) if !e.to_string().contains(files[which]) => Err(TestCaseError::fail(
+                        format!("the message names no file: {e}"),
+                    )),
+                    _ => Ok(()),
+                }
+            },
+        )
+        .unwrap();
+}
