@@ -96,9 +96,9 @@ impl Compiler {
         let stamp = job.object.with_extension("key");
         let mut print = Fingerprint::default();
         print
-            .add(format!("{command:?}"))
-            .add(&job.headers)
-            .add_file(&job.source);
+            .add(command.get_program())
+            .add(command.get_args().collect::<Vec<_>>());
+        print.add(&job.headers).add_file(&job.source);
         let print = print.finish();
         if job.object.exists() && fs::read_to_string(&stamp).is_ok_and(|old| old == print) {
             return Ok(());

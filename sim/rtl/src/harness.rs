@@ -81,7 +81,8 @@ pub fn run<T: Verilated>(name: &str, testbench: impl Fn(&mut Harness<T>)) {
 
     println!("{}: {name}: FAILED in cycle {cycle}, seed {seed}", T::NAME);
     println!(
-        "replay: MACROMAC_SEED={seed} cargo test ... (same test), whole waveform: MACROMAC_WAVES=1"
+        "replay: {}; MACROMAC_WAVES=1 writes the whole waveform",
+        replay_command(seed)
     );
     if traced {
         println!(
@@ -121,6 +122,23 @@ fn attempt<T: Verilated>(
         drop(harness);
     }))
     .map_err(|panic| (panic, cycle.get()))
+}
+
+/// The command line that runs the present test again.
+fn replay_command(seed: u64) -> String {
+    let program = env::current_exe().unwrap_or_default();
+    let program = program
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    // Cargo appends a hash to the name of the test file, and names the thread after the test.
+    let file = program
+        .rsplit_once('-')
+        .map_or(program.as_str(), |(file, _)| file);
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    format!("MACROMAC_SEED={seed} cargo test -p macromac-tests --test {file} -- {test}")
 }
 
 fn file_name(name: &str) -> String {

@@ -222,5 +222,6 @@ impl<T: Verilated> Drop for Model<T> {
 
 /// Where waveforms go: `target/waves/` of the workspace.
 pub(crate) fn waves_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/waves")
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    home.ancestors().nth(2).unwrap_or(home).join("target/waves")
 }
