@@ -40,7 +40,10 @@ impl std::fmt::Display for DeviceFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::BusRead { port, address } => {
-                write!(f, "bus error on a read of port {port} at address {address:#x}")
+                write!(
+                    f,
+                    "bus error on a read of port {port} at address {address:#x}"
+                )
             }
             Self::BusWrite { address } => write!(f, "bus error on a write at address {address:#x}"),
             Self::BadDescriptor { index } => write!(f, "bad descriptor at ring index {index}"),
@@ -68,7 +71,9 @@ pub enum DriverError {
         found: usize,
     },
     /// DMA memory is exhausted.
-    #[error("out of DMA memory: {asked} bytes asked for, {left} left; use a smaller model or enlarge the reserved region")]
+    #[error(
+        "out of DMA memory: {asked} bytes asked for, {left} left; use a smaller model or enlarge the reserved region"
+    )]
     OutOfMemory {
         /// Bytes asked for.
         asked: u64,

@@ -30,6 +30,8 @@ pub struct Capabilities {
     pub batch: u32,
     /// Input channels a quantization group has.
     pub group_size: u32,
+    /// Strips (16 bytes) an AWQ_MACRO has.
+    pub macro_strips: u32,
     /// Strips (16 bytes) each prefetch FIFO holds.
     pub fifo_strips: u32,
     /// Largest number of input channels a pass may have.
@@ -129,7 +131,8 @@ pub trait Platform {
     /// The completion record (an acquire load; no register is read).
     fn completion(&mut self) -> Completion;
 
-    /// Waits until `steps_done` has reached `steps`, or is one less with at least `rows` rows done; at most `timeout`
+    /// Waits until `steps_done` has reached `steps` (modulo 2^32), or is one less with at least `rows` rows done (`u32::MAX`: the
+    /// whole step); at most `timeout`
     /// (of the platform's own clock: simulated time on the simulated board).
     ///
     /// # Errors

@@ -1,0 +1,388 @@
+//! The queue code: a model's matrices on a platform, stepped through as a ring.
+
+use std::time::Duration;
+
+use crate::ring::{SLOTS, ahead, slot};
+use crate::upload::{ALIGN, Pass, check_capabilities, upload};
+use crate::{
+    Accelerator, BufferId, BufferUse, Completion, Counters, DriverError, PassShape, PassWeights,
+    Platform, Profile, SegmentRef, Step,
+};
+
+/// A pass of at least so many tile rows reports its progress on the way; a shorter one is over before a report would help.
+const REPORT_FROM_TILE_ROWS: u16 = 32;
+/// Progress reports of one pass. Each costs a write that waits for the results before it.
+const REPORTS_PER_PASS: u16 = 16;
+/// A step that takes so many times longer than its unstalled stream has hung.
+const SLOWEST: u32 = 50;
+/// What a step may take besides its stream: interrupts, scheduling, a busy memory.
+const DEFAULT_PATIENCE: Duration = Duration::from_millis(50);
+
+/// More rows than a step can have: a wait for them ends with the step.
+const WHOLE_STEP: u32 = u32::MAX;
+
+/// The program that runs, and where it stands.
+struct Loaded {
+    /// As given by `set_program`.
+    program: Vec<usize>,
+    /// Pass of each step in the ring: the program, or the program twice if it is a single step.
+    ring: Vec<usize>,
+    /// Ring index of the next submission. Kept apart from `submitted`, since most ring lengths do not divide 2^32.
+    next: usize,
+    /// Steps submitted since the program was loaded, modulo 2^32; equals the doorbell.
+    submitted: u32,
+    /// The step that was submitted last.
+    current: Option<Current>,
+}
+
+/// The submitted step.
+#[derive(Clone, Copy)]
+struct Current {
+    pass: usize,
+    slot: usize,
+    /// Results known to be in memory, padding cut off.
+    finished: usize,
+}
+
+/// A model on a platform: the hardware's [`Accelerator`].
+///
+/// Weights are uploaded once. A program is written to the device's ring when it is set and replayed from then on;
+/// a step costs one vector in, one doorbell, one wait and one vector out.
+pub struct Device<P: Platform> {
+    platform: P,
+    profile: Profile,
+    shapes: Vec<PassShape>,
+    passes: Vec<Pass>,
+    activations: Slots,
+    results: Slots,
+    loaded: Option<Loaded>,
+    /// Bytes of one vector on their way; kept so that a step allocates nothing.
+    bytes: Vec<u8>,
+    patience: Duration,
+}
+
+/// One buffer that holds [`SLOTS`] vectors.
+struct Slots {
+    buffer: BufferId,
+    stride: u64,
+}
+
+impl Slots {
+    fn new<P: Platform>(
+        platform: &mut P,
+        bytes: usize,
+        usage: BufferUse,
+    ) -> Result<Self, DriverError> {
+        let stride = bytes.next_multiple_of(ALIGN);
+        let buffer = platform.alloc(SLOTS * stride, usage)?;
+        Ok(Self {
+            buffer,
+            stride: stride as u64,
+        })
+    }
+
+    fn at(&self, slot: usize) -> SegmentRef {
+        SegmentRef {
+            buffer: self.buffer,
+            offset: slot as u64 * self.stride,
+        }
+    }
+}
+
+impl<P: Platform> Device<P> {
+    /// Checks that the device suits the model, allocates its buffers and uploads its weights. Passes are numbered as they
+    /// are given.
+    ///
+    /// # Errors
+    /// [`DriverError::Capability`] or [`DriverError::Shape`] before anything is allocated; then whatever the
+    /// platform says.
+    pub fn new(mut platform: P, passes: &[PassWeights<'_>]) -> Result<Self, DriverError> {
+        let caps = platform.capabilities();
+        check_capabilities(&caps)?;
+        let passes = upload(&mut platform, &caps, passes)?;
+        let largest = |bytes: fn(&Pass) -> usize| passes.iter().map(bytes).max().unwrap_or(0);
+        let (x, y) = (largest(Pass::activation_bytes), largest(Pass::result_bytes));
+        let activations = Slots::new(&mut platform, x, BufferUse::Activations)?;
+        let results = Slots::new(&mut platform, y, BufferUse::Results)?;
+        Ok(Self {
+            platform,
+            profile: caps.profile,
+            shapes: passes.iter().map(|pass| pass.shape).collect(),
+            passes,
+            activations,
+            results,
+            loaded: None,
+            bytes: Vec::with_capacity(x.max(y)),
+            patience: DEFAULT_PATIENCE,
+        })
+    }
+
+    /// Sets what a step may take, besides 50 times its unstalled stream, before it is given up. On the simulated board
+    /// this is simulated time.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// The platform under the device.
+    pub fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// The platform under the device, to be looked at or disturbed by tests.
+    pub fn platform_mut(&mut self) -> &mut P {
+        &mut self.platform
+    }
+
+    /// The descriptor-level step of ring index `index`.
+    fn step(&self, ring: &[usize], index: usize) -> Step {
+        let pass = &self.passes[ring[index]];
+        let slot = slot(index, ring.len());
+        let report_tile_rows = if pass.tile_rows < REPORT_FROM_TILE_ROWS {
+            0
+        } else {
+            pass.tile_rows.div_ceil(REPORTS_PER_PASS)
+        };
+        Step {
+            groups: pass.groups,
+            tile_rows: pass.tile_rows,
+            report_tile_rows,
+            weights: pass.weights,
+            activations: self.activations.at(slot),
+            results: self.results.at(slot),
+        }
+    }
+
+    /// How long a wait for `pass` may take: as much again goes to the step that may run before it.
+    fn limit(&self, pass: &Pass) -> Duration {
+        let cycles = pass.ideal_cycles() as f64;
+        let ideal = Duration::from_secs_f64(cycles / self.profile.clock_hz() as f64);
+        self.patience + 2 * SLOWEST * ideal
+    }
+
+    /// After an error of the platform nothing is known about the ring: it must be loaded again.
+    fn lost<T>(&mut self, result: Result<T, DriverError>) -> Result<T, DriverError> {
+        if result.is_err() {
+            self.loaded = None;
+        }
+        result
+    }
+
+    /// Waits until the step before the newest is complete, so that its slot may be written again.
+    fn make_room(&mut self) -> Result<(), DriverError> {
+        let loaded = loaded(&mut self.loaded)?;
+        let Some(current) = loaded.current else {
+            return Ok(());
+        };
+        // Two in flight after the coming submission: the newest one now, and that one.
+        let needed = loaded.submitted.wrapping_sub(1);
+        if ahead(self.platform.completion().steps_done, needed) >= 0 {
+            return Ok(());
+        }
+        let limit = self.limit(&self.passes[current.pass]);
+        let waited = self.platform.wait(needed, WHOLE_STEP, limit);
+        self.lost(waited)?;
+        Ok(())
+    }
+
+    /// Takes note of what a completion record says about the newest step; gives its finished rows.
+    fn note(&mut self, seen: Completion) -> Result<usize, DriverError> {
+        let loaded = loaded(&mut self.loaded)?;
+        let submitted = loaded.submitted;
+        let current = loaded.current.as_mut().ok_or_else(no_step)?;
+        let n = self.passes[current.pass].shape.n;
+        let lead = ahead(seen.steps_done, submitted);
+        if lead >= 0 {
+            current.finished = n;
+        } else if lead == -1 {
+            current.finished = current.finished.max(n.min(seen.rows_done as usize));
+        }
+        Ok(current.finished)
+    }
+}
+
+/// A function of the field alone, so that the other fields stay free to borrow.
+fn loaded(field: &mut Option<Loaded>) -> Result<&mut Loaded, DriverError> {
+    field.as_mut().ok_or_else(|| {
+        DriverError::Sequence(
+            "no program is loaded (or it was lost with an error): set a program first, \
+             after a fault reset the device before that"
+                .into(),
+        )
+    })
+}
+
+fn no_step() -> DriverError {
+    DriverError::Sequence(
+        "no step was submitted since the program was set: submit one first".into(),
+    )
+}
+
+impl<P: Platform> Accelerator for Device<P> {
+    fn profile(&self) -> Option<Profile> {
+        Some(self.profile)
+    }
+
+    fn passes(&self) -> &[PassShape] {
+        &self.shapes
+    }
+
+    fn set_program(&mut self, program: &[usize]) -> Result<(), DriverError> {
+        if let Some(loaded) = &self.loaded {
+            if loaded.program == program && loaded.next % program.len() == 0 {
+                return Ok(());
+            }
+        }
+        if program.is_empty() {
+            return Err(DriverError::BadStep {
+                step: 0,
+                reason: "the program is empty; it needs at least one pass".into(),
+            });
+        }
+        if let Some((step, pass)) = program
+            .iter()
+            .enumerate()
+            .find(|(_, pass)| **pass >= self.passes.len())
+        {
+            return Err(DriverError::BadStep {
+                step,
+                reason: format!(
+                    "pass {pass} does not exist, the model has passes 0 to {}",
+                    self.passes.len() - 1
+                ),
+            });
+        }
+        // A ring of one step would have two neighbours in one slot.
+        let ring = if program.len() == 1 {
+            [program[0]; 2].to_vec()
+        } else {
+            program.to_vec()
+        };
+        let steps: Vec<Step> = (0..ring.len())
+            .map(|index| self.step(&ring, index))
+            .collect();
+        // Whatever ran before is stopped or lost from here on.
+        self.loaded = None;
+        self.platform.load_program(&steps)?;
+        self.loaded = Some(Loaded {
+            program: program.to_vec(),
+            ring,
+            next: 0,
+            submitted: 0,
+            current: None,
+        });
+        Ok(())
+    }
+
+    fn submit(&mut self, x: &[f32]) -> Result<(), DriverError> {
+        let loaded = loaded(&mut self.loaded)?;
+        let (index, len) = (loaded.next, loaded.ring.len());
+        let (number, slot) = (loaded.ring[index], slot(index, len));
+        let pass = self.passes[number];
+        if x.len() != pass.shape.k {
+            return Err(DriverError::Shape {
+                what: format!("activations of pass {number}"),
+                expected: pass.shape.k,
+                found: x.len(),
+            });
+        }
+        self.make_room()?;
+        self.bytes.clear();
+        self.bytes
+            .extend(x.iter().flat_map(|value| value.to_le_bytes()));
+        self.bytes.resize(pass.activation_bytes(), 0);
+        let place = self.activations.at(slot);
+        let written = self.platform.write(place.buffer, place.offset, &self.bytes);
+        self.lost(written)?;
+        let loaded = self.loaded.as_mut().ok_or_else(no_step)?;
+        loaded.submitted = loaded.submitted.wrapping_add(1);
+        loaded.next = (index + 1) % len;
+        loaded.current = Some(Current {
+            pass: number,
+            slot,
+            finished: 0,
+        });
+        let doorbell = loaded.submitted;
+        let rung = self.platform.doorbell(doorbell);
+        self.lost(rung)
+    }
+
+    fn wait_rows(&mut self, rows: usize) -> Result<usize, DriverError> {
+        let loaded = loaded(&mut self.loaded)?;
+        let current = loaded.current.ok_or_else(no_step)?;
+        let submitted = loaded.submitted;
+        let pass = self.passes[current.pass];
+        if rows > pass.shape.n {
+            return Err(DriverError::Shape {
+                what: format!("rows of pass {} to wait for, at most", current.pass),
+                expected: pass.shape.n,
+                found: rows,
+            });
+        }
+        if rows <= current.finished {
+            return Ok(current.finished);
+        }
+        let limit = self.limit(&pass);
+        // The last rows are finished when the step is: then its slots are free and its counters are final.
+        let asked = if rows == pass.shape.n {
+            WHOLE_STEP
+        } else {
+            rows as u32
+        };
+        let waited = self.platform.wait(submitted, asked, limit);
+        let seen = self.lost(waited)?;
+        self.note(seen)
+    }
+
+    fn read_rows(&mut self, first: usize, out: &mut [f32]) -> Result<(), DriverError> {
+        let loaded = loaded(&mut self.loaded)?;
+        let current = loaded.current.ok_or_else(no_step)?;
+        let n = self.passes[current.pass].shape.n;
+        let end = first
+            .checked_add(out.len())
+            .filter(|end| *end <= n)
+            .ok_or_else(|| DriverError::Shape {
+                what: format!("end of the rows of pass {} to read, at most", current.pass),
+                expected: n,
+                found: first.saturating_add(out.len()),
+            })?;
+        if end > current.finished {
+            let seen = self.platform.completion();
+            let finished = self.note(seen)?;
+            if end > finished {
+                return Err(DriverError::Sequence(format!(
+                    "rows {first}..{end} are not finished, {finished} are: wait for them first"
+                )));
+            }
+        }
+        self.bytes.resize(4 * out.len(), 0);
+        let place = self.results.at(current.slot);
+        self.platform.read(
+            place.buffer,
+            place.offset + 4 * first as u64,
+            &mut self.bytes,
+        )?;
+        for (value, bytes) in out.iter_mut().zip(self.bytes.chunks_exact(4)) {
+            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        Ok(())
+    }
+
+    fn elapse(&mut self, ps: Duration) -> Result<(), DriverError> {
+        let elapsed = self.platform.elapse(ps);
+        self.lost(elapsed)
+    }
+
+    fn reset(&mut self) -> Result<(), DriverError> {
+        self.loaded = None;
+        self.platform.reset()
+    }
+
+    fn counters(&mut self) -> Result<Option<Counters>, DriverError> {
+        self.platform.counters().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
