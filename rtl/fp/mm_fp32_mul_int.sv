@@ -1,0 +1,101 @@
+// Copyright MacroMac contributors.
+// SPDX-License-Identifier: Apache-2.0
+//
+// FP32 times a small integer, product_o = rn(a_i x (+-int_mag_i)).
+//
+// Latency:    3 cycles, as mm_fp32_mul.
+// Throughput: 1 product a cycle.
+// Stalls:     none; the parent knows when an operation leaves by counting cycles.
+// Numerics:   as mm_fp32_mul with float(integer) as second operand: the sign of a x 0 is the sign of a,
+//             infinity x 0 is NaN. -0 does not exist: int_neg_i must be 0 when int_mag_i is.
+//
+// The integer is normalized to a significand of 4 bits and an exponent of 2, so the product needs
+// nothing that mm_fp32_mul does not have, only less of it.
+
+module mm_fp32_mul_int (
+  /// Clock, rising edge.
+  input  logic        clk_i,
+  /// First operand, FP32.
+  input  logic [31:0] a_i,
+  /// The integer is negative.
+  input  logic        int_neg_i,
+  /// Magnitude of the integer, 0..15.
+  input  logic [3:0]  int_mag_i,
+  /// rn(a x integer) of the operands of 3 cycles ago, FP32.
+  output logic [31:0] product_o
+);
+
+  // ---- stage 1: operands ----
+  logic       a_zero, a_max, int_zero;
+  logic [3:0] int_sig;
+  logic [1:0] int_exp;
+
+  assign a_zero   = a_i[30:23] == 8'h00;
+  assign a_max    = a_i[30:23] == 8'hff;
+  assign int_zero = int_mag_i == 4'd0;
+
+  // integer = int_sig x 2^(int_exp - 3), the top bit of int_sig set unless the integer is 0.
+  always_comb begin
+    if (int_mag_i[3]) begin
+      int_sig = int_mag_i;
+      int_exp = 2'd3;
+    end else if (int_mag_i[2]) begin
+      int_sig = {int_mag_i[2:0], 1'b0};
+      int_exp = 2'd2;
+    end else if (int_mag_i[1]) begin
+      int_sig = {int_mag_i[1:0], 2'b0};
+      int_exp = 2'd1;
+    end else begin
+      int_sig = {int_mag_i[0], 3'b0};
+      int_exp = 2'd0;
+    end
+  end
+
+  logic        sign_q, zero_q, nan_q;
+  logic [9:0]  exp_q;
+  logic [23:0] sig_a_q;
+  logic [3:0]  sig_i_q;
+
+  always_ff @(posedge clk_i) begin
+    sign_q  <= a_i[31] ^ int_neg_i;
+    zero_q  <= a_zero | int_zero;
+    nan_q   <= a_max & ((|a_i[22:0]) | int_zero);
+    exp_q   <= {2'b0, a_i[30:23]} + {8'b0, int_exp};
+    sig_a_q <= {1'b1, a_i[22:0]};
+    sig_i_q <= int_sig;
+  end
+
+  // ---- stage 2: product ----
+  logic        sign_q2, zero_q2, nan_q2;
+  logic [9:0]  exp_q2;
+  logic [27:0] product_q2;
+
+  always_ff @(posedge clk_i) begin
+    sign_q2    <= sign_q;
+    zero_q2    <= zero_q;
+    nan_q2     <= nan_q;
+    exp_q2     <= exp_q;
+    product_q2 <= 28'(sig_a_q) * 28'(sig_i_q);
+  end
+
+  // ---- stage 3: round ----
+  mm_fp32_round_mul #(
+    .ProductBits (28)
+  ) u_round (
+    .clk_i,
+    .sign_i    (sign_q2),
+    .exp_i     (exp_q2),
+    .product_i (product_q2),
+    .zero_i    (zero_q2),
+    // The exponent of an infinity (255 or more) overflows by itself.
+    .inf_i     (1'b0),
+    .nan_i     (nan_q2),
+    .product_o
+  );
+
+`ifndef SYNTHESIS
+  // The integer 0 has no sign.
+  a_no_negative_zero : assert property (@(posedge clk_i) !(int_neg_i && int_mag_i == 4'd0));
+`endif
+
+endmodule
