@@ -1,1 +1,51 @@
-//! placeholder
+//! Qwen2 inference for MacroMac: checkpoint import, quantization, the forward pass over any
+//! [`macromac_driver::Accelerator`], sampling and text.
+//!
+//! * a checkpoint: [`config`], [`store`], [`checkpoint`], [`fused`] (which matrices make up a pass);
+//! * into an image: [`quant`] (the quantizer), [`pack`];
+//! * weights from either: [`source`];
+//! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
+//! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
+//! * from logits to text: [`sampler`], [`tokenizer`], [`generate`].
+#![warn(missing_docs)]
+
+pub mod checkpoint;
+pub mod config;
+pub mod cpu;
+pub mod error;
+pub mod fused;
+pub mod generate;
+pub mod golden;
+pub mod host_device;
+pub mod kernels;
+pub mod model;
+pub mod pack;
+pub mod quant;
+pub mod sampler;
+pub mod session;
+pub mod source;
+pub mod store;
+pub mod tokenizer;
+
+pub use checkpoint::Checkpoint;
+pub use cpu::cpu_device;
+pub use error::InferError;
+pub use generate::{Generated, Options, Stop, generate};
+pub use golden::golden_device;
+pub use model::Model;
+pub use pack::pack;
+pub use sampler::{Sampler, Sampling};
+pub use session::Session;
+pub use source::Source;
+pub use tokenizer::Tokenizer;
+
+/// Sets the number of threads for all parallel work; results do not depend on it.
+///
+/// # Errors
+/// [`InferError::Input`] if threads are already running or cannot be started.
+pub fn set_threads(threads: usize) -> Result<(), InferError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|e| InferError::Input(format!("cannot use {threads} threads: {e}")))
+}

@@ -1,0 +1,101 @@
+//! What the PS keeps of a model: norms, biases, rotary frequencies, embeddings.
+
+use std::sync::Arc;
+
+use macromac_format::Architecture;
+
+use crate::InferError;
+use crate::config::read_eos;
+use crate::kernels::rotary::frequencies;
+use crate::source::Source;
+
+/// The PS side of a model, in FP32.
+#[derive(Debug)]
+pub struct Model {
+    source: Arc<Source>,
+    pub(crate) layers: Vec<LayerTensors>,
+    pub(crate) final_norm: Vec<f32>,
+    pub(crate) frequencies: Vec<f32>,
+    eos: Vec<u32>,
+}
+
+/// The tensors of a layer.
+#[derive(Debug)]
+pub(crate) struct LayerTensors {
+    pub input_norm: Vec<f32>,
+    pub qkv_bias: Vec<f32>,
+    pub post_norm: Vec<f32>,
+}
+
+impl Model {
+    /// Reads the PS side of a source.
+    ///
+    /// # Errors
+    /// [`InferError`] if a tensor or the generation configuration is not as expected.
+    pub fn load(source: Arc<Source>) -> Result<Self, InferError> {
+        let arch = source.architecture();
+        let layers = (0..arch.num_hidden_layers)
+            .map(|l| {
+                let tensor = |part: &str| source.tensor(&format!("layers.{l}.{part}"));
+                Ok(LayerTensors {
+                    input_norm: tensor("input_norm")?,
+                    qkv_bias: tensor("qkv_bias")?,
+                    post_norm: tensor("post_norm")?,
+                })
+            })
+            .collect::<Result<_, InferError>>()?;
+        Ok(Model {
+            layers,
+            final_norm: source.tensor("final_norm")?,
+            frequencies: frequencies(arch.head_dim, arch.rope_theta),
+            eos: read_eos(source.dir())?,
+            source,
+        })
+    }
+
+    /// The model's shape.
+    pub fn architecture(&self) -> &Architecture {
+        self.source.architecture()
+    }
+
+    /// Ids at which generation stops.
+    pub fn eos(&self) -> &[u32] {
+        &self.eos
+    }
+
+    /// The embedding of a token; see [`Source::embedding_row`].
+    pub(crate) fn embedding_row(&self, token: u32, out: &mut [f32]) {
+        self.source.embedding_row(token as usize, out);
+    }
+
+    /// Checks token ids against the vocabulary and their number against the context.
+    ///
+    /// # Errors
+    /// [`InferError::Input`] names the first id that does not exist, or the limit.
+    pub fn check_tokens(&self, tokens: &[u32]) -> Result<(), InferError> {
+        let arch = self.architecture();
+        if tokens.is_empty() {
+            return Err(InferError::Input(
+                "the prompt is empty: expected at least one token, found none; \
+                 give a text with -p or token ids with --tokens"
+                    .into(),
+            ));
+        }
+        if tokens.len() > arch.max_position_embeddings {
+            return Err(InferError::Input(format!(
+                "the prompt does not fit the context: expected at most {} tokens, found {}; \
+                 shorten it",
+                arch.max_position_embeddings,
+                tokens.len()
+            )));
+        }
+        match tokens.iter().find(|t| **t as usize >= arch.vocab_size) {
+            Some(bad) => Err(InferError::Input(format!(
+                "token {bad}: expected ids below the vocabulary size {}; \
+                 do tokenizer and model belong together?",
+                arch.vocab_size
+            ))),
+            None => Ok(()),
+        }
+    }
+}
