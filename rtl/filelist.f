@@ -1,5 +1,7 @@
 // The one list of RTL sources: read by sim/rtl/build.rs (Verilator), scripts/synth (yosys) and Vivado.
 // Paths are relative to rtl/. Packages first, then modules; one module a file, named like the file.
+regs/mm_regs_pkg.sv
+regs/mm_regs.sv
 stream/mm_skid.sv
 stream/mm_fifo.sv
 fp/mm_fp16_to_fp32.sv
