@@ -1,5 +1,6 @@
 // The one list of RTL sources: read by sim/rtl/build.rs (Verilator), scripts/synth (yosys) and Vivado.
 // Paths are relative to rtl/. Packages first, then modules; one module a file, named like the file.
+mm_pkg.sv
 regs/mm_regs_pkg.sv
 regs/mm_regs.sv
 stream/mm_skid.sv
@@ -16,3 +17,20 @@ mac/mm_adder_tree.sv
 mac/mm_window_lane.sv
 mac/mm_window_acc.sv
 mac/mm_macro_mac.sv
+axi/mm_axi_reader.sv
+axi/mm_axi_writer.sv
+axi/mm_data_read.sv
+stream/mm_act_buffer.sv
+stream/mm_act_loader.sv
+stream/mm_act_reader.sv
+stream/mm_stream_ctrl.sv
+stream/mm_result_collector.sv
+ctrl/mm_counter.sv
+ctrl/mm_port_counters.sv
+ctrl/mm_watchdog.sv
+ctrl/mm_desc_fetch.sv
+ctrl/mm_step_issue.sv
+ctrl/mm_completion.sv
+ctrl/mm_sequencer.sv
+ctrl/mm_csr.sv
+mm_top.sv
