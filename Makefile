@@ -1,0 +1,45 @@
+# MacroMac: one command each. `make help` lists them.
+
+SHELL := /bin/bash
+export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# What `make run` tells: MODEL is an image or a checkpoint folder, BACKEND is rtl, golden or cpu.
+MODEL   ?= models/demo
+PROMPT  ?= Once upon a time
+TOKENS  ?= 64
+BACKEND ?= rtl
+
+.PHONY: help run test lint setup canary check-generated generate synth-unit clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup  ## tell a story: every matrix product of every token through the simulated accelerator
+	cargo build --release --package macromac
+	cargo run --release --quiet --package macromac -- run -m $(MODEL) -p "$(PROMPT)" -n $(TOKENS) --ignore-eos --backend $(BACKEND)
+
+test:  ## every check there is (what CI runs)
+	@scripts/test
+
+setup:  ## install what is missing
+	@scripts/setup
+
+lint:  ## rustfmt, clippy, Verilator -Wall, read_slang
+	@scripts/lint
+
+canary:  ## flip one bit in each block; its testbench must notice (target/canary.json)
+	@scripts/setup
+	cargo run --release --quiet --package macromac-tests --bin canary
+
+generate:  ## regenerate what comes from rtl/regs/macromac.rdl
+	@scripts/generate
+
+check-generated:  ## fail when a generated file is stale
+	@scripts/check-generated
+
+synth-unit:  ## what a MACRO_MAC costs on the K26 (estimate by yosys; target/synth/)
+	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96
+
+clean:  ## remove everything that was built
+	cargo clean
+	rm -rf target .venv
