@@ -3,8 +3,9 @@
 SHELL := /bin/bash
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-# What `make run` tells: MODEL is an image or a checkpoint folder, BACKEND is rtl, golden or cpu.
-MODEL   ?= models/demo
+# What `make run` tells: MODEL is an image or a checkpoint folder (default: the embedded story model), BACKEND is
+# rtl, golden or cpu.
+MODEL   ?=
 PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
@@ -16,7 +17,7 @@ help:  ## list the targets
 
 run: setup  ## tell a story: every matrix product of every token through the simulated accelerator
 	cargo build --release --package macromac
-	cargo run --release --quiet --package macromac -- run -m $(MODEL) -p "$(PROMPT)" -n $(TOKENS) --ignore-eos --backend $(BACKEND)
+	cargo run --release --quiet --package macromac -- run $(if $(MODEL),-m "$(MODEL)") -p "$(PROMPT)" -n $(TOKENS) --ignore-eos --backend $(BACKEND)
 
 test:  ## every check there is (what CI runs)
 	@scripts/test
