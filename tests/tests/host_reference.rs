@@ -38,7 +38,7 @@ fn continuation(
         ignore_eos: true,
         ..Options::default()
     };
-    let g = generate(model, tokenizer, &mut session, prompt, &options, |_| {}).unwrap();
+    let g = generate(model, tokenizer, &mut session, prompt, &options, |_| Ok(())).unwrap();
     (g.tokens, g.text)
 }
 

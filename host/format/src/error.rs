@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The operating system refused.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
         /// What was tried, as a verb ("open", "write").
         action: &'static str,
-        /// The system's reason.
+        /// The system's reason; not part of this error's own text, as it is its source.
         source: std::io::Error,
     },
     /// `model.json` is not what an image of this version holds.

@@ -7,6 +7,7 @@
 //! * [`model`]: the architecture and the passes and tensors an image of it must hold;
 //! * [`manifest`]: what `model.json` says;
 //! * [`descriptor`]: the 64-byte step descriptor that the device fetches;
+//! * [`regs`]: the register map, generated from `rtl/regs/macromac.rdl`;
 //! * [`image`]: opening an image, with every check; [`writer`]: writing one, atomically.
 #![warn(missing_docs)]
 
@@ -18,6 +19,7 @@ pub mod layout;
 pub mod manifest;
 pub mod matrix;
 pub mod model;
+pub mod regs;
 pub mod writer;
 
 pub use block::{Block, BlockError, GROUP, MACRO_BYTES, STRIP_BYTES, STRIPS, TILE};

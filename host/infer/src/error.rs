@@ -9,13 +9,13 @@ use macromac_format::ImageError;
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
     /// The operating system refused.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}", path.display())]
     Io {
         /// File or folder.
         path: PathBuf,
         /// What was tried, as a verb.
         action: &'static str,
-        /// The system's reason.
+        /// The system's reason; not part of this error's own text, as it is its source.
         source: std::io::Error,
     },
     /// A file of a checkpoint is not what it must be.

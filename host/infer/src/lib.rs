@@ -30,7 +30,7 @@ pub mod tokenizer;
 pub use checkpoint::Checkpoint;
 pub use cpu::cpu_device;
 pub use error::InferError;
-pub use generate::{Generated, Options, Stop, generate};
+pub use generate::{Generated, Measured, Options, Stop, generate};
 pub use golden::golden_device;
 pub use model::Model;
 pub use pack::pack;

@@ -1,0 +1,151 @@
+//! Commands and their options; names as in llama.cpp where it has the same thing.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
+#[derive(Parser)]
+#[command(version, about)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Quantize a Hugging Face checkpoint and write a model image
+    Pack(PackArgs),
+    /// Continue a text
+    Run(RunArgs),
+    /// Print the logits that follow token ids
+    Logits(LogitsArgs),
+    /// Print the token ids of a text
+    Tokenize(TokenizeArgs),
+}
+
+/// Where matrix products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// The accelerator's bit-exact reference
+    Golden,
+    /// The accelerator's RTL, simulated cycle by cycle
+    Rtl,
+    /// FP32 on this machine
+    Cpu,
+}
+
+/// Arithmetic of the accelerator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// FP32 processing elements, 200 MHz
+    Paper,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Json {
+    /// One JSON object
+    Json,
+}
+
+#[derive(clap::Args)]
+pub struct PackArgs {
+    /// Folder with config.json, *.safetensors and tokenizer.json
+    pub checkpoint: PathBuf,
+    /// Image folder to write; an older image there is replaced
+    #[arg(short, long, value_name = "IMAGE")]
+    pub output: PathBuf,
+    /// Threads [default: all cores]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// Which model, computed how.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// Checkpoint folder or image folder [default: the built-in demonstration model]
+    #[arg(short, long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Where matrix products are computed
+    #[arg(long, value_enum, default_value = "golden")]
+    pub backend: Backend,
+    /// Arithmetic of the accelerator (golden and rtl)
+    #[arg(long, value_enum, default_value = "paper")]
+    pub profile: ProfileArg,
+    /// Threads; results do not depend on it [default: all cores]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Text to continue
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: String,
+    /// Tokens at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 128)]
+    pub predict: usize,
+    /// Temperature; 0 always takes the most probable token
+    #[arg(
+        long,
+        value_name = "T",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub temp: f32,
+    /// Draw from the K most probable tokens only; 0: from all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: usize,
+    /// Draw from the most probable tokens that together reach probability P; 1: from all
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    pub top_p: f32,
+    /// Make tokens that were there before less probable; 1: off
+    #[arg(
+        long,
+        value_name = "R",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    pub repeat_penalty: f32,
+    /// Seed of the draws
+    #[arg(short, long, default_value_t = 0)]
+    pub seed: u64,
+    /// Go on past the end-of-text token
+    #[arg(long)]
+    pub ignore_eos: bool,
+    /// Print one JSON object instead of the text
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Json>,
+}
+
+#[derive(clap::Args)]
+pub struct LogitsArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Token ids, separated by commas
+    #[arg(long, value_delimiter = ',', required = true, num_args = 1.., value_name = "IDS")]
+    pub tokens: Vec<u32>,
+    /// Logits after every token, not only after the last
+    #[arg(long)]
+    pub all: bool,
+    /// Format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "json")]
+    pub output: Json,
+}
+
+#[derive(clap::Args)]
+pub struct TokenizeArgs {
+    /// Checkpoint folder or image folder [default: the built-in demonstration model]
+    #[arg(short, long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Text to encode
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: String,
+}
