@@ -1,1 +1,28 @@
-//! placeholder
+//! The KV260 in simulation: the verilated `mm_top`, its memory behind five AXI ports, the register bus, the interrupt line and
+//! the processor's time, all on one clock.
+//!
+//! [`Board`] implements the driver's `Platform`, so the queue code that drives it is the one that drives the real board. The
+//! rules of AXI and of the device contract are checked in every cycle on every port ([`Violation`]); a broken one ends the
+//! simulation with an error that names port, rule and cycle.
+//!
+//! * [`axi`]: slaves, register master and checkers; they need no RTL and are tested with scripted masters;
+//! * [`timing`]: when memory answers ([`MemoryTiming`] is the place of a DDR4 model);
+//! * [`inject`]: bad responses and hanging ports, for tests of the error paths.
+
+pub mod axi;
+mod board;
+pub mod buffers;
+mod config;
+pub mod inject;
+mod machine;
+pub mod memory;
+mod pins;
+mod program;
+mod registers;
+pub mod timing;
+mod violation;
+
+pub use board::Board;
+pub use config::{BoardConfig, MemoryModel};
+pub use timing::{MemoryTiming, PortConfig};
+pub use violation::{Checked, Interface, Rule, Violation};
