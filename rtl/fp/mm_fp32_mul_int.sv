@@ -7,7 +7,7 @@
 // Throughput: 1 product a cycle.
 // Stalls:     none; the parent knows when an operation leaves by counting cycles.
 // Numerics:   as mm_fp32_mul with float(integer) as second operand: the sign of a x 0 is the sign of a,
-//             infinity x 0 is NaN. -0 does not exist: int_neg_i must be 0 when int_mag_i is.
+//             infinity x 0 is NaN. The integer 0 has no sign.
 //
 // The integer is normalized to a significand of 4 bits and an exponent of 2, so the product needs
 // nothing that mm_fp32_mul does not have, only less of it.
@@ -17,7 +17,7 @@ module mm_fp32_mul_int (
   input  logic        clk_i,
   /// First operand, FP32.
   input  logic [31:0] a_i,
-  /// The integer is negative.
+  /// The integer is negative; ignored if it is 0.
   input  logic        int_neg_i,
   /// Magnitude of the integer, 0..15.
   input  logic [3:0]  int_mag_i,
@@ -57,7 +57,7 @@ module mm_fp32_mul_int (
   logic [3:0]  sig_i_q;
 
   always_ff @(posedge clk_i) begin
-    sign_q  <= a_i[31] ^ int_neg_i;
+    sign_q  <= a_i[31] ^ (int_neg_i & ~int_zero);
     zero_q  <= a_zero | int_zero;
     nan_q   <= a_max & ((|a_i[22:0]) | int_zero);
     exp_q   <= {2'b0, a_i[30:23]} + {8'b0, int_exp};
@@ -92,10 +92,5 @@ module mm_fp32_mul_int (
     .nan_i     (nan_q2),
     .product_o
   );
-
-`ifndef SYNTHESIS
-  // The integer 0 has no sign.
-  a_no_negative_zero : assert property (@(posedge clk_i) !(int_neg_i && int_mag_i == 4'd0));
-`endif
 
 endmodule
