@@ -4,10 +4,10 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Context;
 use crate::fingerprint::Fingerprint;
 use crate::parallel;
 use crate::table::Model;
+use crate::{Context, Task};
 
 /// Verilator's runtime, compiled once for all models.
 const RUNTIME: [&str; 3] = [
@@ -135,10 +135,10 @@ impl Compiler {
 }
 
 /// Brings the objects of these models, and the runtime, up to date.
-pub fn update(context: &Context, models: &[(&Model, PathBuf)]) -> Result<(), String> {
+pub fn update(context: &Context, tasks: &[Task]) -> Result<(), String> {
     let mut jobs = runtime_jobs(context)?;
-    for (model, dir) in models {
-        jobs.extend(model_jobs(context, model, dir)?);
+    for task in tasks {
+        jobs.extend(model_jobs(context, task.model, &task.dir)?);
     }
     // The longest first, so that no core waits for one big file at the end.
     jobs.sort_by_key(|job| std::cmp::Reverse(job.bytes * u64::from(job.opt + 1)));

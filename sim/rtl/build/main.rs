@@ -7,8 +7,8 @@
 //!
 //! Environment:
 //! - `VERILATOR`: the program; otherwise `verilator` from `PATH`.
-//! - `MACROMAC_RTL_DIR`: another `rtl/` tree (the canary's mutated copy). Its models are kept beside
-//!   the normal ones, which therefore stay valid.
+//! - `MACROMAC_RTL_DIR`: another `rtl/` tree (the canary's mutated copy); `{model}` in it stands for the
+//!   model's name. Its models are kept beside the normal ones, which therefore stay valid.
 //! - `MACROMAC_RTL_MODELS`: comma-separated names. Only these are brought up to date (from
 //!   `MACROMAC_RTL_DIR` if that is set); all others stay as they were last built, and are left out
 //!   if they never were.
@@ -28,16 +28,24 @@ use table::Model;
 
 /// What the whole build shares.
 pub struct Context {
-    /// The `rtl/` tree to build from.
-    pub rtl: PathBuf,
     /// `sim/rtl/cpp`: hand-written part of the shims.
     pub cpp: PathBuf,
-    /// Sources in `rtl/filelist.f`, relative to `rtl/`, in order.
-    pub files: Vec<String>,
     /// The program that translates.
     pub verilator: verilate::Verilator,
     /// The program that compiles what it writes.
     pub compiler: compile::Compiler,
+}
+
+/// A model to bring up to date.
+pub struct Task<'a> {
+    /// Its line in the table.
+    pub model: &'a Model,
+    /// Where all that is made for it lies.
+    pub dir: PathBuf,
+    /// The `rtl/` tree to build from.
+    pub rtl: PathBuf,
+    /// Sources in its `filelist.f`, relative to it, in order.
+    pub files: Vec<String>,
 }
 
 fn main() {
@@ -63,25 +71,16 @@ fn run() -> Result<(), String> {
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-changed=models.toml");
 
-    let foreign = env::var_os("MACROMAC_RTL_DIR").map(PathBuf::from);
-    let rtl = foreign.clone().unwrap_or_else(|| home.join("../../rtl"));
-    let rtl = rtl.canonicalize().map_err(|e| {
-        format!(
-            "RTL tree {}: {e}; set MACROMAC_RTL_DIR to a directory with filelist.f",
-            rtl.display()
-        )
-    })?;
-    println!("cargo:rerun-if-changed={}", rtl.display());
-
+    // Set but empty counts as unset.
+    let foreign = env::var("MACROMAC_RTL_DIR")
+        .ok()
+        .filter(|dir| !dir.is_empty());
     let models = table::read(&home.join("models.toml"))?;
     let selected = selection(&models)?;
     let verilator = verilate::Verilator::find()?;
     let compiler = compile::Compiler::new(&verilator.include, &home.join("cpp"), &out)?;
-    let files = table::file_list(&rtl.join("filelist.f"))?;
     let context = Context {
-        rtl,
         cpp: home.join("cpp"),
-        files,
         verilator,
         compiler,
     };
@@ -95,14 +94,22 @@ fn run() -> Result<(), String> {
     };
     // (model, its directory) of everything that ends up in the library
     let mut built: Vec<(&Model, PathBuf)> = Vec::new();
-    let mut stale: Vec<(&Model, PathBuf)> = Vec::new();
+    let mut tasks: Vec<Task> = Vec::new();
     for model in &models {
         let is_selected = selected
             .as_ref()
             .is_none_or(|names| names.contains(&model.name));
         if is_selected {
             let dir = fresh_home.join(&model.name);
-            stale.push((model, dir.clone()));
+            let rtl = rtl_tree(&home, foreign.as_deref(), model)?;
+            println!("cargo:rerun-if-changed={}", rtl.display());
+            let files = table::file_list(&rtl.join("filelist.f"))?;
+            tasks.push(Task {
+                model,
+                dir: dir.clone(),
+                rtl,
+                files,
+            });
             built.push((model, dir));
         } else if normal.join(&model.name).join("done").exists() {
             built.push((model, normal.join(&model.name)));
@@ -114,16 +121,30 @@ fn run() -> Result<(), String> {
         }
     }
 
-    parallel::for_each(&stale, |(model, dir)| {
-        verilate::update(&context, model, dir)?;
-        shim::update(model, dir)
+    parallel::for_each(&tasks, |task| {
+        verilate::update(&context, task)?;
+        shim::update(task.model, &task.dir)
     })?;
-    compile::update(&context, &stale)?;
-    for (_, dir) in &stale {
-        fs::write(dir.join("done"), "").map_err(|e| format!("{}: {e}", dir.display()))?;
+    compile::update(&context, &tasks)?;
+    for task in &tasks {
+        fs::write(task.dir.join("done"), "").map_err(|e| format!("{}: {e}", task.dir.display()))?;
     }
     context.compiler.archive(&built)?;
     write_modules(&built, &out.join("models.rs"))
+}
+
+/// The tree that a model is built from, as an absolute path.
+fn rtl_tree(home: &Path, foreign: Option<&str>, model: &Model) -> Result<PathBuf, String> {
+    let rtl = match foreign {
+        Some(dir) => PathBuf::from(dir.replace("{model}", &model.name)),
+        None => home.join("../../rtl"),
+    };
+    rtl.canonicalize().map_err(|e| {
+        format!(
+            "RTL tree {}: {e}; MACROMAC_RTL_DIR must name a directory with filelist.f",
+            rtl.display()
+        )
+    })
 }
 
 /// The names in `MACROMAC_RTL_MODELS`, `None` when it is unset or empty.

@@ -6,9 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Context;
 use crate::fingerprint::Fingerprint;
-use crate::table::Model;
+use crate::{Context, Task};
 
 /// Older ones do not know the assertions and options that we use.
 const MINIMUM: (u32, u32) = (5, 6);
@@ -62,8 +61,11 @@ impl Verilator {
 }
 
 /// Verilates `model` into `dir/gen` unless nothing that it read has changed.
-pub fn update(context: &Context, model: &Model, dir: &Path) -> Result<(), String> {
-    let arguments = arguments(context, model);
+pub fn update(context: &Context, task: &Task) -> Result<(), String> {
+    let Task {
+        model, dir, rtl, ..
+    } = task;
+    let arguments = arguments(task);
     let stamp = dir.join("verilated");
     let mut print = Fingerprint::default();
     print.add(&context.verilator.version).add(&arguments);
@@ -74,7 +76,7 @@ pub fn update(context: &Context, model: &Model, dir: &Path) -> Result<(), String
         let read: Vec<&str> = lines.collect();
         // The last line is the hash of the files named above it.
         if let Some((hash, read)) = read.split_last() {
-            if same_start && *hash == content_hash(&context.rtl, read) {
+            if same_start && *hash == content_hash(rtl, read) {
                 return Ok(());
             }
         }
@@ -85,7 +87,7 @@ pub fn update(context: &Context, model: &Model, dir: &Path) -> Result<(), String
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh).map_err(|e| format!("{}: {e}", fresh.display()))?;
     let output = Command::new(&context.verilator.program)
-        .current_dir(&context.rtl)
+        .current_dir(rtl)
         .args(&arguments)
         .arg("--Mdir")
         .arg(&fresh)
@@ -96,7 +98,7 @@ pub fn update(context: &Context, model: &Model, dir: &Path) -> Result<(), String
         return Err(format!(
             "Verilator refuses model {} (in {}):\n{messages}",
             model.name,
-            context.rtl.display()
+            rtl.display()
         ));
     }
     for line in messages.lines().filter(|line| line.starts_with("%Warning")) {
@@ -104,7 +106,7 @@ pub fn update(context: &Context, model: &Model, dir: &Path) -> Result<(), String
     }
 
     let read = dependencies(&fresh.join(format!("V{}__ver.d", model.name)))?;
-    check_listed(context, model, &read)?;
+    check_listed(task, &read)?;
     let last = dir.join("gen");
     let _ = fs::remove_dir_all(&last);
     fs::rename(&fresh, &last).map_err(|e| format!("{}: {e}", last.display()))?;
@@ -112,12 +114,15 @@ pub fn update(context: &Context, model: &Model, dir: &Path) -> Result<(), String
     let text = format!(
         "{start}\n{}\n{}\n",
         read.join("\n"),
-        content_hash(&context.rtl, &read)
+        content_hash(rtl, &read)
     );
     fs::write(&stamp, text).map_err(|e| format!("{}: {e}", stamp.display()))
 }
 
-fn arguments(context: &Context, model: &Model) -> Vec<String> {
+fn arguments(task: &Task) -> Vec<String> {
+    let Task {
+        model, rtl, files, ..
+    } = task;
     let mut arguments: Vec<String> = [
         "--cc",
         "--assert",
@@ -146,13 +151,13 @@ fn arguments(context: &Context, model: &Model) -> Vec<String> {
             .map(|(name, value)| format!("-G{name}={value}")),
     );
     arguments.extend(model.flags.iter().cloned());
-    if context.rtl.join("lint/waivers.vlt").is_file() {
+    if rtl.join("lint/waivers.vlt").is_file() {
         arguments.push("lint/waivers.vlt".to_owned());
     }
     // Packages are read always, modules where they are used: so a model depends on its own sources
     // alone, and a fault in a module that it does not use cannot stop it.
     let mut folders = BTreeSet::new();
-    for file in &context.files {
+    for file in files {
         if file.ends_with("_pkg.sv") {
             arguments.push(file.clone());
         } else {
@@ -174,8 +179,7 @@ fn arguments(context: &Context, model: &Model) -> Vec<String> {
     }
     if model.sources.is_empty() {
         let top = format!("{}.sv", model.top);
-        let file = context
-            .files
+        let file = files
             .iter()
             .find(|file| Path::new(file).file_name() == Some(top.as_ref()));
         arguments.push(file.cloned().unwrap_or(top));
@@ -199,9 +203,10 @@ fn dependencies(path: &Path) -> Result<Vec<String>, String> {
 }
 
 /// One file list for every tool: what Verilator finds by its folder must be in the list too.
-fn check_listed(context: &Context, model: &Model, read: &[String]) -> Result<(), String> {
+fn check_listed(task: &Task, read: &[String]) -> Result<(), String> {
+    let Task { model, files, .. } = task;
     for file in read.iter().filter(|file| !file.ends_with(".vlt")) {
-        if !context.files.contains(file) && !model.sources.contains(file) {
+        if !files.contains(file) && !model.sources.contains(file) {
             return Err(format!(
                 "model {} uses {file}, which rtl/filelist.f does not list",
                 model.name
