@@ -42,6 +42,17 @@ pub enum ProfileArg {
     Paper,
 }
 
+/// How the simulated board's memory behaves. It changes cycles, never results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Memory {
+    /// Fixed latency, no gaps: what the accelerator itself costs
+    Ideal,
+    /// Latency of a lightly loaded board, a pause now and then
+    Typical,
+    /// Each port slow in a way of its own
+    Random,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Json {
     /// One JSON object
@@ -61,6 +72,7 @@ pub struct PackArgs {
 }
 
 /// Which model, computed how.
+#[cfg_attr(not(feature = "rtl"), allow(dead_code))]
 #[derive(clap::Args)]
 pub struct ModelArgs {
     /// Checkpoint folder or image folder [default: the built-in demonstration model]
@@ -72,6 +84,12 @@ pub struct ModelArgs {
     /// Arithmetic of the accelerator (golden and rtl)
     #[arg(long, value_enum, default_value = "paper")]
     pub profile: ProfileArg,
+    /// Memory of the simulated board (rtl)
+    #[arg(long, value_enum, default_value = "typical")]
+    pub memory: Memory,
+    /// Seed of the memory's pauses (rtl)
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub memory_seed: u64,
     /// Threads; results do not depend on it [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,

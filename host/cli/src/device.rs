@@ -1,6 +1,6 @@
 //! The device of each backend.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use macromac_driver::Accelerator;
 use macromac_infer::{cpu_device, golden_device};
 
@@ -10,9 +10,46 @@ use crate::load::Loaded;
 /// Builds the device that `--backend` and `--profile` name and gives it the model's weights.
 pub fn device(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
     let ProfileArg::Paper = args.profile;
-    Ok(match args.backend {
-        Backend::Cpu => Box::new(cpu_device(loaded.source.clone())),
-        Backend::Golden => Box::new(golden_device(loaded.source.clone())?),
-        Backend::Rtl => bail!("--backend rtl: this build has no simulated board"),
-    })
+    match args.backend {
+        Backend::Cpu => Ok(Box::new(cpu_device(loaded.source.clone()))),
+        Backend::Golden => Ok(Box::new(golden_device(loaded.source.clone())?)),
+        Backend::Rtl => simulated(args, loaded),
+    }
+}
+
+/// The verilated accelerator on the simulated board, driven by the queue code of the real one.
+#[cfg(feature = "rtl")]
+fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    use crate::args::Memory;
+    use macromac_board::{Board, BoardConfig};
+    use macromac_driver::{Device, PassWeights};
+    use macromac_infer::{Source, cpu::pass_shapes};
+
+    let Source::Image(image) = &*loaded.source else {
+        unreachable!("load() packs a checkpoint for this backend");
+    };
+    let config = match args.memory {
+        Memory::Ideal => BoardConfig::ideal(),
+        Memory::Typical => BoardConfig::typical(args.memory_seed),
+        Memory::Random => BoardConfig::random(args.memory_seed),
+    };
+    let shapes = pass_shapes(&loaded.source);
+    let passes: Vec<PassWeights> = shapes
+        .into_iter()
+        .enumerate()
+        .map(|(pass, shape)| PassWeights {
+            shape,
+            segments: image.segments(pass),
+        })
+        .collect();
+    Ok(Box::new(Device::new(Board::new(config)?, &passes)?))
+}
+
+/// Built without Verilator, for machines that only need the other backends.
+#[cfg(not(feature = "rtl"))]
+fn simulated(_args: &ModelArgs, _loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    anyhow::bail!(
+        "--backend rtl: expected a program with the simulated board, found one that was built \
+         without it; build with `cargo build --release --features rtl` (needs Verilator)"
+    )
 }
