@@ -60,15 +60,16 @@ module mm_fp32_mul #(
 
   // ---- stage 2: product ----
   logic                   sign_q2, zero_q2, inf_q2, nan_q2;
-  logic [9:0]             exp_q2;
+  logic [8:0]             exp_q2;
   logic [ProductBits-1:0] product_q2;
 
   always_ff @(posedge clk_i) begin
     sign_q2    <= sign_q;
-    zero_q2    <= zero_q;
-    inf_q2     <= inf_q;
+    // Far outside the range of exponents the significands do not matter.
+    zero_q2    <= zero_q | (exp_q[9] & (exp_q[8:0] != 9'h1ff));
+    inf_q2     <= inf_q | (~exp_q[9] & exp_q[8]);
     nan_q2     <= nan_q;
-    exp_q2     <= exp_q;
+    exp_q2     <= exp_q[8:0];
     product_q2 <= ProductBits'(sig_a_q) * ProductBits'(sig_b_q);
   end
 

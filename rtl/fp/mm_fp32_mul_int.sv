@@ -28,31 +28,22 @@ module mm_fp32_mul_int (
   // ---- stage 1: operands ----
   logic       a_zero, a_max, int_zero;
   logic [3:0] int_sig;
-  logic [1:0] int_exp;
 
   assign a_zero   = a_i[30:23] == 8'h00;
   assign a_max    = a_i[30:23] == 8'hff;
   assign int_zero = int_mag_i == 4'd0;
 
-  // integer = int_sig x 2^(int_exp - 3), the top bit of int_sig set unless the integer is 0.
-  always_comb begin
-    if (int_mag_i[3]) begin
-      int_sig = int_mag_i;
-      int_exp = 2'd3;
-    end else if (int_mag_i[2]) begin
-      int_sig = {int_mag_i[2:0], 1'b0};
-      int_exp = 2'd2;
-    end else if (int_mag_i[1]) begin
-      int_sig = {int_mag_i[1:0], 2'b0};
-      int_exp = 2'd1;
-    end else begin
-      int_sig = {int_mag_i[0], 3'b0};
-      int_exp = 2'd0;
-    end
-  end
+  // integer = int_sig x 2^(exponent - 3), the top bit of int_sig set unless the integer is 0.
+  logic       exp_high, exp_low;
+  logic [3:0] half_sig;
+
+  assign exp_high = int_mag_i[3:2] != 2'b0;
+  assign half_sig = int_mag_i << {~exp_high, 1'b0};
+  assign exp_low  = half_sig[3];
+  assign int_sig  = half_sig << ~exp_low;
 
   logic        sign_q, zero_q, nan_q;
-  logic [9:0]  exp_q;
+  logic [8:0]  exp_q;
   logic [23:0] sig_a_q;
   logic [3:0]  sig_i_q;
 
@@ -60,14 +51,14 @@ module mm_fp32_mul_int (
     sign_q  <= a_i[31] ^ (int_neg_i & ~int_zero);
     zero_q  <= a_zero | int_zero;
     nan_q   <= a_max & ((|a_i[22:0]) | int_zero);
-    exp_q   <= {2'b0, a_i[30:23]} + {8'b0, int_exp};
+    exp_q   <= {1'b0, a_i[30:23]} + {7'b0, exp_high, exp_low};
     sig_a_q <= {1'b1, a_i[22:0]};
     sig_i_q <= int_sig;
   end
 
   // ---- stage 2: product ----
   logic        sign_q2, zero_q2, nan_q2;
-  logic [9:0]  exp_q2;
+  logic [8:0]  exp_q2;
   logic [27:0] product_q2;
 
   always_ff @(posedge clk_i) begin
@@ -80,7 +71,9 @@ module mm_fp32_mul_int (
 
   // ---- stage 3: round ----
   mm_fp32_round_mul #(
-    .ProductBits (28)
+    .ProductBits  (28),
+    // The multiple of a normal number is normal.
+    .CanUnderflow (1'b0)
   ) u_round (
     .clk_i,
     .sign_i    (sign_q2),

@@ -13,20 +13,23 @@
 //             else keeps exponent 0 and is flushed.
 
 module mm_fp32_round_mul #(
-  /// Width of the product of the significands, 26..48: a value in [1, 4), two bits before the point.
-  parameter int unsigned ProductBits = 48
+  /// Width of the product of the significands, 27..48: a value in [1, 4), two bits before the point.
+  parameter int unsigned ProductBits  = 48,
+  /// Products below 2^-126 occur. If not, the rule above costs nothing.
+  parameter bit          CanUnderflow = 1'b1
 ) (
   /// Clock, rising edge.
   input  logic                   clk_i,
   /// Sign of the product.
   input  logic                   sign_i,
-  /// Biased exponent of a product in [1, 2), two's complement, before normalization and rounding.
-  input  logic [9:0]             exp_i,
+  /// Biased exponent of a product in [1, 2): 511 is -1, everything else 0..510 is itself. What is smaller
+  /// or larger the parent says by zero_i and inf_i.
+  input  logic [8:0]             exp_i,
   /// Product of the significands; top bit set means [2, 4).
   input  logic [ProductBits-1:0] product_i,
-  /// An operand is zero (and none is infinite): the result is a zero.
+  /// The result is a zero, whatever exponent and product are.
   input  logic                   zero_i,
-  /// An operand is infinite, none is zero or NaN: the result is infinite.
+  /// The result is infinite, unless it is zero.
   input  logic                   inf_i,
   /// The result is NaN; overrules everything else.
   input  logic                   nan_i,
@@ -34,35 +37,35 @@ module mm_fp32_round_mul #(
   output logic [31:0]            product_o
 );
 
-  logic        top, guard, tail, increment, lowest, tiny, huge;
-  logic [22:0] frac;
-  logic [32:0] rounded;
+  logic                   top, lowest, increment, flushed;
+  logic [ProductBits-1:0] sig;
+  logic [31:0]            rounded;
 
-  assign top    = product_i[ProductBits-1];
-  assign frac   = top ? product_i[ProductBits-2-:23] : product_i[ProductBits-3-:23];
-  assign guard  = top ? product_i[ProductBits-25] : product_i[ProductBits-26];
-  assign tail   = (top & product_i[ProductBits-26]) | (|product_i[ProductBits-27:0]);
+  assign top     = product_i[ProductBits-1];
+  // Leading one, 23 bits of fraction, guard bit, tail.
+  assign sig     = product_i << ~top;
   // Exponent 0 after normalization: exp_i + top == 0.
-  assign lowest = exp_i == {10{top}};
-  assign increment = (guard & (frac[0] | tail)) | lowest;
+  assign lowest  = CanUnderflow & (exp_i == {9{top}});
+  assign increment = (sig[ProductBits-25] &
+                      (sig[ProductBits-24] | (sig[ProductBits-26:0] != '0))) | lowest;
   // One carry chain: fraction, exponent, and the one place of normalization.
-  assign rounded = {exp_i, frac} + {9'b0, top, 23'b0} + 33'(increment);
-  assign tiny   = rounded[32] | (rounded[30:23] == 8'h00 & ~rounded[31]) | zero_i;
-  assign huge   = (~rounded[32] & (rounded[31] | (&rounded[30:23])) & ~zero_i) | inf_i | nan_i;
+  assign rounded = {exp_i, sig[ProductBits-2-:23]} + {8'b0, top, 23'b0} + 32'(increment);
+  assign flushed = CanUnderflow & ((rounded[31:23] == 9'h000) | (rounded[31:23] == 9'h1ff));
 
-  logic        sign_q;
-  logic [7:0]  exp_q;
-  logic [22:0] frac_q;
+  logic [31:0] product_q;
 
   always_ff @(posedge clk_i) begin
-    sign_q <= sign_i & ~nan_i;
-    if (tiny && !inf_i && !nan_i) exp_q <= '0;
-    else                           exp_q <= rounded[30:23] | {8{huge}};
-    if (tiny || huge) frac_q[21:0] <= '0;
-    else                frac_q[21:0] <= rounded[21:0];
-    frac_q[22] <= nan_i | (rounded[22] & ~tiny & ~huge);
+    if (nan_i) begin
+      product_q <= 32'h7fc0_0000;
+    end else if (zero_i || flushed) begin
+      product_q <= {sign_i, 31'b0};
+    end else if (inf_i || rounded[30:23] == 8'hff || rounded[31]) begin
+      product_q <= {sign_i, 8'hff, 23'b0};
+    end else begin
+      product_q <= {sign_i, rounded[30:0]};
+    end
   end
 
-  assign product_o = {sign_q, exp_q, frac_q};
+  assign product_o = product_q;
 
 endmodule

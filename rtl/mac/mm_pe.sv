@@ -11,21 +11,24 @@
 //
 //   act, scale --[ mm_fp32_mul: 1 2 3 ]--[ mm_fp32_mul_int: 4 5 6 ]--> product
 //   q, zero ---[1: q - z ][2: sign, magnitude ][3]--^
+//
+// The ports are visible to Verilator so that all lanes of the accelerator share one compiled function.
 
 module mm_pe (
   /// Clock, rising edge.
   input  logic        clk_i,
   /// Activation, FP32.
-  input  logic [31:0] act_i,
+  input  logic [31:0] act_i     /*verilator public_flat_rd*/,
   /// Scale, FP32 with 11 significant bits (exact from FP16).
-  input  logic [31:0] scale_i,
+  input  logic [31:0] scale_i   /*verilator public_flat_rd*/,
   /// Quantized weight, 0..15.
-  input  logic [3:0]  q_i,
+  input  logic [3:0]  q_i       /*verilator public_flat_rd*/,
   /// Zero, 0..15.
-  input  logic [3:0]  zero_i,
+  input  logic [3:0]  zero_i    /*verilator public_flat_rd*/,
   /// Product of the operands of 6 cycles ago, FP32.
-  output logic [31:0] product_o
+  output logic [31:0] product_o /*verilator public_flat_rd*/
 );
+  /*verilator no_inline_module*/
 
   logic [31:0] scaled;
 
@@ -47,7 +50,7 @@ module mm_pe (
   always_ff @(posedge clk_i) begin
     diff_q <= {1'b0, q_i} - {1'b0, zero_i};
     neg_q2 <= diff_q[4];
-    mag_q2 <= diff_q[4] ? -diff_q[3:0] : diff_q[3:0];
+    mag_q2 <= (diff_q[3:0] ^ {4{diff_q[4]}}) + 4'(diff_q[4]);
     neg_q3 <= neg_q2;
     mag_q3 <= mag_q2;
   end
