@@ -33,7 +33,6 @@ mod reg {
     pub const ERR_ADDR_HI: u16 = 0x058;
     pub const DOORBELL: u16 = 0x1000;
     pub const STEPS_DONE: u16 = 0x1004;
-    pub const CYCLES: u16 = 0x1010;
     pub const STREAM_CYCLES: u16 = 0x1018;
     pub const STEPS: u16 = 0x1020;
     pub const PORT: u16 = 0x1100;
@@ -266,17 +265,31 @@ fn random_step(rng: &mut ChaCha8Rng, place: u64, groups: usize, tile_rows: usize
     Step { descriptor, segments, activations, expected }
 }
 
+fn random_steps(rng: &mut ChaCha8Rng, shapes: &[(usize, usize)]) -> Vec<Step> {
+    let places = 0..shapes.len() as u64;
+    places.zip(shapes).map(|(place, &(groups, tile_rows))| random_step(rng, place, groups, tile_rows)).collect()
+}
+
+const SHAPES: [(usize, usize); 5] = [(4, 8), (2, 3), (1, 1), (1, 5), (6, 2)];
+
+/// Runs the whole ring once from start and checks every result.
+fn runs_through(b: &mut Bench, steps: &[Step]) {
+    b.program(steps);
+    b.store(reg::CTRL, START);
+    b.store(reg::DOORBELL, steps.len() as u32);
+    b.wait_steps(steps.len() as u32);
+    for (n, step) in steps.iter().enumerate() {
+        b.check_results(step, &format!("step {n}"));
+    }
+}
+
 #[test]
 fn computes_a_ring() {
     run("top/ring", |h: &mut Harness<mm_top::Top>| {
         let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
         assert_eq!(b.load(reg::ID), 0x4D4D_4143);
         let mut rng = b.rng.clone();
-        let steps: Vec<Step> = [(4, 8), (2, 3), (1, 1), (1, 5), (6, 2)]
-            .iter()
-            .enumerate()
-            .map(|(k, &(g, t))| random_step(&mut rng, k as u64, g, t))
-            .collect();
+        let steps = random_steps(&mut rng, &SHAPES);
         b.program(&steps);
         b.store(reg::CTRL, START);
         for n in 0..3 * steps.len() {
@@ -288,5 +301,332 @@ fn computes_a_ring() {
         b.store(reg::CTRL, STOP);
         b.wait_status(IDLE);
         assert_eq!(b.load(reg::STATUS), IDLE);
+        assert_eq!(b.load(reg::STEPS_DONE), 15);
+        assert_eq!(b.counter(reg::STEPS), 15);
+        // And again: start begins at the first descriptor.
+        runs_through(&mut b, &steps);
+        assert_eq!(b.counter(reg::STEPS), 20, "counters stay over stop and start");
+    });
+}
+
+#[test]
+fn hash_names_the_hardware() {
+    run("top/hash", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
+        let words: [u32; 10] = [4, 0, 1, 64, 18, 2048, 128, 40, 64, 8];
+        let hash = words.iter().flat_map(|w| w.to_le_bytes()).fold(0x811C_9DC5u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        assert_eq!(b.load(reg::CONFIG_HASH), hash);
+    });
+}
+
+#[test]
+fn random_memory_changes_cycles_never_bits() {
+    for round in 0..6 {
+        run(&format!("top/random/{round}"), |h: &mut Harness<mm_top::Top>| {
+            let mut b = Bench::new(h, Timing::random);
+            let mut rng = b.rng.clone();
+            let shapes: Vec<(usize, usize)> =
+                (0..6).map(|_| (rng.random_range(1..9), rng.random_range(1..20))).collect();
+            let steps = random_steps(&mut rng, &shapes);
+            runs_through(&mut b, &steps);
+            // Every running cycle has one name.
+            b.store(reg::CTRL, STOP);
+            b.wait_status(IDLE);
+            let strips: usize = shapes.iter().map(|(g, t)| 18 * g * t).sum();
+            let mut totals = Vec::new();
+            for p in 0..4 {
+                let [beats, taken, rest @ ..]: [u64; 6] =
+                    std::array::from_fn(|k| b.counter(reg::PORT + 0x40 * p + 8 * k as u16));
+                assert_eq!(taken, strips as u64, "port {p}: strips taken");
+                assert!(beats >= taken, "port {p}: beats read");
+                totals.push(taken + rest.iter().sum::<u64>());
+            }
+            assert!(totals.iter().all(|t| *t == totals[0]), "cycles by reason: {totals:?}");
+        });
+    }
+}
+
+#[test]
+fn a_strip_every_cycle() {
+    for (groups, tile_rows) in [(2, 30), (4, 20), (14, 9), (76, 3)] {
+        run(&format!("top/throughput/{groups}x{tile_rows}"), |h: &mut Harness<mm_top::Top>| {
+            let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
+            let mut rng = b.rng.clone();
+            let steps = random_steps(&mut rng, &[(groups, tile_rows)]);
+            b.program(&steps);
+            b.store(reg::CTRL, START);
+            // The prefetch is full when the step is released.
+            for _ in 0..2500 {
+                b.step();
+                b.h.progress();
+            }
+            b.store(reg::DOORBELL, 1);
+            b.wait_steps(1);
+            let strips = 18 * groups as u64 * tile_rows as u64;
+            let cycles = b.counter(reg::STREAM_CYCLES);
+            println!("top/throughput: {groups} groups, {tile_rows} tile rows: {strips} strips in {cycles} cycles");
+            assert_eq!(b.counter(reg::PORT + 8), strips);
+            // A single load cannot hide: its first beat is 16 strips behind at most.
+            assert!(cycles <= strips + 16, "{strips} strips in {cycles} cycles");
+        });
+    }
+}
+
+#[test]
+fn own_overhead_of_a_step() {
+    run("top/latency", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
+        let mut rng = b.rng.clone();
+        let mut steps = random_steps(&mut rng, &[(4, 4)]);
+        steps[0].descriptor.report_tile_rows = 0;
+        b.program(&steps);
+        b.store(reg::CTRL, START);
+        for _ in 0..500 {
+            b.step();
+            b.h.progress();
+        }
+        b.store(reg::DOORBELL, 1);
+        let rung = b.cycle;
+        let strips = 18 * 4 * 4;
+        b.wait_steps(1);
+        let total = b.last_record - rung;
+        println!("top/latency: doorbell to record {total} cycles, {} of them without a strip", total - strips);
+        assert!(total <= strips + 100, "{total} cycles for {strips} strips");
+        assert!(b.counter(reg::STREAM_CYCLES) <= strips + 20);
+    });
+}
+
+/// Starts a ring with a defect, waits for the halt, checks the record, then resets and runs a good ring.
+fn fault(name: &str, expected: (u32, u32), plant: impl Fn(&mut Bench, &mut Vec<Step>) -> Option<u64>) {
+    for round in 0..3 {
+        run(&format!("top/{name}/{round}"), |h: &mut Harness<mm_top::Top>| {
+            let mut b = Bench::new(h, if round == 0 { |h: &mut _| Timing::ideal(h, 20) } else { Timing::random });
+            let mut rng = b.rng.clone();
+            let mut steps = random_steps(&mut rng, &SHAPES);
+            let address = plant(&mut b, &mut steps);
+            b.program(&steps);
+            b.store(reg::IRQ_ENABLE, 2);
+            b.store(reg::CTRL, START);
+            b.store(reg::DOORBELL, steps.len() as u32);
+            let mut waited = 0;
+            while b.h.dut.o.irq == 0 {
+                b.step();
+                waited += 1;
+                assert!(waited < 50_000, "no interrupt");
+                b.h.progress();
+            }
+            let (cause, port) = expected;
+            let error = b.load(reg::ERR_CAUSE);
+            assert_eq!((error & 0xFF, error >> 8 & 0xF), (cause, port), "ERR_CAUSE {error:#x}");
+            if let Some(address) = address {
+                let got = u64::from(b.load(reg::ERR_ADDR_LO)) | u64::from(b.load(reg::ERR_ADDR_HI)) << 32;
+                assert_eq!(got & !0x3FF, address & !0x3FF, "ERR_ADDR {got:#x}");
+            }
+            assert_eq!(b.load(reg::STATUS), FAULTED);
+            let [done, rows, status, _] = b.record();
+            assert_eq!(b.load(reg::STEPS_DONE), done);
+            assert!((done as usize) < steps.len(), "the step in progress is not done");
+            if cause == 2 {
+                assert_eq!(status, 0, "no record after a write error");
+            } else {
+                assert_eq!(status, cause << 8 | 1);
+            }
+            // What is reported is in memory and good.
+            for (n, step) in steps.iter().enumerate().take(done as usize) {
+                b.check_results(step, &format!("step {n}"));
+            }
+            let step = &steps[done as usize];
+            for k in 0..rows as usize / 4 {
+                let got = b.memory.word(step.descriptor.results + 16 * k as u64);
+                let expected: Beat = std::array::from_fn(|i| step.expected[4 * k + i].to_bits());
+                assert_eq!(got, expected, "reported rows of the step in progress");
+            }
+            recovers(&mut b);
+        });
+    }
+}
+
+/// Soft reset, then a good ring.
+fn recovers(b: &mut Bench) {
+    for slave in b.weights.iter_mut().chain([&mut b.data]) {
+        slave.bad = None;
+    }
+    b.write.bad = None;
+    b.store(reg::CTRL, SOFT_RESET);
+    b.wait_status(IDLE);
+    assert_eq!(b.load(reg::STATUS), IDLE);
+    assert!(b.weights.iter().all(ReadSlave::is_idle) && b.data.is_idle() && b.write.is_idle());
+    b.store(reg::IRQ_STATUS, 3);
+    b.store(reg::WATCHDOG, 0);
+    assert_eq!(b.load(reg::ERR_CAUSE), 0);
+    assert_eq!(b.counter(reg::STEPS), 0, "soft reset clears the counters");
+    let mut rng = b.rng.clone();
+    let steps = random_steps(&mut rng, &SHAPES[..3]);
+    runs_through(b, &steps);
+}
+
+#[test]
+fn fault_read_weights() {
+    for p in 0..4usize {
+        fault(&format!("read-{p}"), (1, p as u32), |b, steps| {
+            let address = steps[0].descriptor.weights[p] + 16 * 300;
+            b.weights[p].bad = Some(address);
+            Some(address)
+        });
+    }
+}
+
+#[test]
+fn fault_read_activations() {
+    fault("read-activations", (1, 4), |b, steps| {
+        let address = steps[1].descriptor.activations + 16 * 17;
+        b.data.bad = Some(address);
+        Some(address)
+    });
+}
+
+#[test]
+fn fault_read_descriptor() {
+    fault("read-descriptor", (1, 4), |b, _| {
+        b.data.bad = Some(RING + 64 * 2 + 32);
+        b.data.bad
+    });
+}
+
+#[test]
+fn fault_write_results() {
+    fault("write", (2, 4), |b, steps| {
+        steps[0].descriptor.report_tile_rows = 0;
+        let address = steps[0].descriptor.results + 512;
+        b.write.bad = Some(address);
+        Some(address)
+    });
+}
+
+#[test]
+fn fault_bad_descriptor() {
+    fault("descriptor", (3, 4), |_, steps| {
+        steps[3].descriptor.groups = 0;
+        None
+    });
+}
+
+#[test]
+fn fault_reserved_bits() {
+    for p in 0..4 {
+        fault(&format!("reserved-{p}"), (4, p as u32), |_, steps| {
+            // The zeros strip of the step's tenth macro.
+            steps[0].segments[p][9 * 288 + 16 + 12] = 0x40;
+            None
+        });
+    }
+}
+
+#[test]
+fn fault_watchdog() {
+    run("top/watchdog", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
+        let mut rng = b.rng.clone();
+        let steps = random_steps(&mut rng, &SHAPES);
+        b.program(&steps);
+        b.store(reg::IRQ_ENABLE, 2);
+        b.store(reg::WATCHDOG, 300);
+        b.store(reg::CTRL, START);
+        b.store(reg::DOORBELL, 1);
+        b.wait_steps(1);
+        // Released but not answered: port 2 is stuck.
+        b.weights[2].stuck = true;
+        b.store(reg::DOORBELL, 5);
+        for _ in 0..5000 {
+            b.step();
+            b.h.progress();
+        }
+        assert_eq!(b.load(reg::ERR_CAUSE) & 0xFF, 5);
+        // It drains when memory wakes up.
+        b.weights[2].stuck = false;
+        while b.h.dut.o.irq == 0 {
+            b.step();
+        }
+        recovers(&mut b);
+    });
+}
+
+#[test]
+fn soft_reset_at_any_time() {
+    run("top/soft-reset", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, Timing::random);
+        let mut rng = b.rng.clone();
+        for _ in 0..12 {
+            let steps = random_steps(&mut rng, &SHAPES);
+            b.program(&steps);
+            b.store(reg::CTRL, START);
+            b.store(reg::DOORBELL, steps.len() as u32);
+            for _ in 0..rng.random_range(0..3000) {
+                b.step();
+                b.h.progress();
+            }
+            b.store(reg::CTRL, SOFT_RESET);
+            b.wait_status(IDLE);
+            assert!(b.weights.iter().all(ReadSlave::is_idle) && b.data.is_idle() && b.write.is_idle());
+        }
+        recovers(&mut b);
+    });
+}
+
+#[test]
+fn stop_at_any_time() {
+    run("top/stop", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, Timing::random);
+        let mut rng = b.rng.clone();
+        for _ in 0..12 {
+            let steps = random_steps(&mut rng, &SHAPES);
+            b.program(&steps);
+            b.store(reg::CTRL, START);
+            let released = rng.random_range(0..8);
+            b.store(reg::DOORBELL, released);
+            for _ in 0..rng.random_range(0..2000) {
+                b.step();
+                b.h.progress();
+            }
+            b.store(reg::CTRL, STOP);
+            b.wait_status(IDLE);
+            assert_eq!(b.record()[0], released, "every released step is reported");
+            assert_eq!(b.load(reg::STEPS_DONE), released);
+            for (n, step) in steps.iter().enumerate().take(released as usize) {
+                b.check_results(step, &format!("step {n}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn interrupt_follows_the_record() {
+    run("top/interrupt", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, Timing::random);
+        let mut rng = b.rng.clone();
+        let mut steps = random_steps(&mut rng, &SHAPES);
+        for (k, step) in steps.iter_mut().enumerate() {
+            step.descriptor.flags = k as u16 & 1;
+        }
+        b.program(&steps);
+        b.store(reg::IRQ_ENABLE, 1);
+        b.store(reg::CTRL, START);
+        for (n, step) in steps.iter().enumerate() {
+            b.store(reg::DOORBELL, n as u32 + 1);
+            if step.descriptor.flags == 1 {
+                while b.h.dut.o.irq == 0 {
+                    b.step();
+                }
+                assert_eq!(b.record()[0], n as u32 + 1, "the record is there when the interrupt comes");
+                b.store(reg::IRQ_STATUS, 1);
+            } else {
+                b.wait_steps(n as u32 + 1);
+            }
+            b.step();
+            b.step();
+            assert_eq!(b.h.dut.o.irq, 0);
+        }
     });
 }

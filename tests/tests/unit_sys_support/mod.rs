@@ -154,6 +154,8 @@ pub struct ReadSlave {
     pub bad: Option<u64>,
     /// Cycles from every address to its first beat, at least, beside the random latency.
     pub fixed_latency: u64,
+    /// Gives no data.
+    pub stuck: bool,
     /// All bursts so far.
     pub bursts: Vec<Burst>,
 }
@@ -170,6 +172,7 @@ impl ReadSlave {
             drive: ReadDrive::default(),
             bad: None,
             fixed_latency: 0,
+            stuck: false,
             bursts: Vec::new(),
         }
     }
@@ -184,7 +187,7 @@ impl ReadSlave {
     /// What to drive in this cycle. Call once a cycle.
     pub fn drive(&mut self, memory: &Memory) -> ReadDrive {
         self.drive.ar_ready = !self.timing.address.pause();
-        let paused = self.timing.data.pause();
+        let paused = self.timing.data.pause() || self.stuck;
         if !self.drive.valid && !paused {
             if let Some(&(burst, done, from)) = self.queue.front() {
                 if self.cycle >= from {

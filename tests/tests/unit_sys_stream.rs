@@ -1,0 +1,237 @@
+//! Lock step: which strips are taken when, what goes with them, and the reason for every cycle without one.
+
+use std::collections::VecDeque;
+
+use macromac_rtl::{Harness, Pause, Pauser, mm_stream_ctrl, run};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    groups: u64,
+    tile_rows: u64,
+}
+
+struct Bench<'a> {
+    h: &'a mut Harness<mm_stream_ctrl::Top>,
+    steps: VecDeque<Step>,
+    inside: VecDeque<Step>,
+    fifo: [Pauser; 4],
+    fifo_valid: u8,
+    act: Pauser,
+    act_valid: bool,
+    /// Stalls of the units beside their phase.
+    room: Pauser,
+    phase: u64,
+    /// Strips taken of the present step, and in all.
+    at: u64,
+    strips: u64,
+    /// Cycles that counted as stream time.
+    streaming: u64,
+    /// Cycles by reason of port 0: no data, no activations, no room, lock step.
+    reasons: [u64; 4],
+}
+
+impl<'a> Bench<'a> {
+    fn new(h: &'a mut Harness<mm_stream_ctrl::Top>, pauses: [Pause; 3]) -> Self {
+        let [fifo, act, room] = pauses;
+        let fifo = std::array::from_fn(|_| h.pauser(fifo));
+        let (act, room) = (h.pauser(act), h.pauser(room));
+        h.reset();
+        h.dut.i.enable_i = 1;
+        Self {
+            h,
+            steps: VecDeque::new(),
+            inside: VecDeque::new(),
+            fifo,
+            fifo_valid: 0,
+            act,
+            act_valid: false,
+            room,
+            phase: 0,
+            at: 0,
+            strips: 0,
+            streaming: 0,
+            reasons: [0; 4],
+        }
+    }
+
+    fn step(&mut self) {
+        for (p, pauser) in self.fifo.iter_mut().enumerate() {
+            if !pauser.pause() {
+                self.fifo_valid |= 1 << p;
+            }
+        }
+        self.act_valid |= !self.act.pause();
+        let blocked = self.room.pause();
+        let strip = self.at % 18;
+        // As mm_unpacker: a strip enters in the phase of its number, a weight strip only with its activations.
+        let ready = strip % 2 == self.phase % 2 && (strip < 2 || self.act_valid) && !blocked;
+        let i = &mut self.h.dut.i;
+        i.step_valid_i = u8::from(!self.steps.is_empty());
+        if let Some(s) = self.steps.front() {
+            (i.step_groups_i, i.step_tile_rows_i) = (s.groups as u16, s.tile_rows as u16);
+        }
+        i.fifo_valid_i = self.fifo_valid;
+        i.act_valid_i = u8::from(self.act_valid);
+        i.strip_ready_i = if ready { 15 } else { 0 };
+        i.no_room_i = u8::from(blocked);
+        self.h.step();
+        let o = self.h.dut.o;
+        if !self.steps.is_empty() && o.step_ready_o == 1 {
+            self.inside.extend(self.steps.pop_front());
+        }
+        let fire = o.strip_valid_o == 1 && ready;
+        assert_eq!(o.pop_o == 1, fire, "a strip leaves the FIFOs when the units take it");
+        if o.strip_valid_o == 1 {
+            assert_eq!(self.fifo_valid, 15, "a strip is offered only when every port has one");
+            let step = self.inside.front().expect("a strip belongs to a step");
+            let group = self.at / 18 % step.groups;
+            assert_eq!(o.strip_last_o == 1, group + 1 == step.groups, "strip {} of {step:?}", self.at);
+        }
+        assert_eq!(o.act_pop_o == 1, fire && strip >= 2, "activations go with weight strips");
+        let mut released = false;
+        if fire {
+            self.fifo_valid = 0;
+            if strip >= 2 {
+                self.act_valid = false;
+            }
+            self.at += 1;
+            self.strips += 1;
+            let step = self.inside[0];
+            if self.at == 18 * step.groups * step.tile_rows {
+                self.inside.pop_front();
+                self.at = 0;
+                released = true;
+            }
+            self.h.progress();
+        }
+        assert_eq!(o.release_o == 1, released, "the bank is free with the last strip");
+        // Exactly one of: a strip, a reason.
+        let masks = [o.no_data_o, o.no_activations_o, o.no_room_o, o.lock_step_o];
+        for p in 0..4 {
+            let set = masks.iter().filter(|m| *m >> p & 1 == 1).count();
+            assert_eq!(set, usize::from(!fire), "one reason for port {p}: {masks:?}");
+        }
+        if !fire {
+            for (count, mask) in self.reasons.iter_mut().zip(masks) {
+                *count += u64::from(mask & 1);
+            }
+            assert_eq!(o.no_data_o, !self.h.dut.i.fifo_valid_i & 15, "no data means an empty FIFO");
+        }
+        self.streaming += u64::from(o.streaming_o);
+        self.phase += 1;
+    }
+
+    fn run_all(&mut self) {
+        while !(self.steps.is_empty() && self.inside.is_empty()) {
+            self.step();
+        }
+    }
+}
+
+/// Random patterns. A unit that is ready every second cycle could miss its phase for ever, so its stalls have no period.
+fn random_pauses(h: &mut Harness<mm_stream_ctrl::Top>) -> [Pause; 3] {
+    let probability = h.rng().random_range(0.0..0.6);
+    [Pause::any(h.rng()), Pause::any(h.rng()), Pause::Random { probability }]
+}
+
+fn strips(steps: &[Step]) -> u64 {
+    steps.iter().map(|s| 18 * s.groups * s.tile_rows).sum()
+}
+
+#[test]
+fn order_under_random_stalls() {
+    for round in 0..16 {
+        run(&format!("stream/random/{round}"), |h: &mut Harness<mm_stream_ctrl::Top>| {
+            let pauses = random_pauses(h);
+            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+            let mut b = Bench::new(h, pauses);
+            let steps: Vec<Step> = (0..10)
+                .map(|_| Step { groups: rng.random_range(1..5), tile_rows: rng.random_range(1..5) })
+                .collect();
+            b.steps.extend(&steps);
+            b.run_all();
+            assert_eq!(b.strips, strips(&steps));
+        });
+    }
+}
+
+#[test]
+fn a_strip_every_cycle_across_steps() {
+    run("stream/throughput", |h: &mut Harness<mm_stream_ctrl::Top>| {
+        let mut b = Bench::new(h, [Pause::Never; 3]);
+        let steps = [(4, 3), (1, 1), (2, 2), (1, 5)].map(|(groups, tile_rows)| Step { groups, tile_rows });
+        b.steps.extend(&steps);
+        b.run_all();
+        assert_eq!(b.streaming, strips(&steps), "no cycle between the first strip and the last is lost");
+        assert!(b.reasons[2] == 0 && b.reasons[0] == 0, "{:?}", b.reasons);
+    });
+}
+
+#[test]
+fn reasons_by_precedence() {
+    run("stream/reasons", |h: &mut Harness<mm_stream_ctrl::Top>| {
+        h.reset();
+        h.dut.i.enable_i = 1;
+        let masks = |h: &mut Harness<mm_stream_ctrl::Top>| {
+            h.step();
+            let o = h.dut.o;
+            [o.no_data_o, o.no_activations_o, o.no_room_o, o.lock_step_o]
+        };
+        // No step: ports with data lack activations.
+        (h.dut.i.fifo_valid_i, h.dut.i.no_room_i) = (0b0110, 1);
+        assert_eq!(masks(h), [0b1001, 0b0110, 0, 0]);
+        (h.dut.i.step_valid_i, h.dut.i.step_groups_i, h.dut.i.step_tile_rows_i) = (1, 1, 1);
+        h.step();
+        h.dut.i.step_valid_i = 0;
+        for _ in 0..3 {
+            h.step();
+        }
+        // A step, but two ports are empty: the others wait, for room first.
+        assert_eq!(masks(h), [0b1001, 0, 0b0110, 0]);
+        h.dut.i.no_room_i = 0;
+        assert_eq!(masks(h), [0b1001, 0, 0, 0b0110]);
+        // Two strips are taken, then activations are missing.
+        (h.dut.i.fifo_valid_i, h.dut.i.strip_ready_i) = (0b1111, 0b1111);
+        assert_eq!(masks(h), [0; 4]);
+        assert_eq!(masks(h), [0; 4]);
+        h.dut.i.strip_ready_i = 0;
+        assert_eq!(masks(h), [0, 0b1111, 0, 0]);
+    });
+}
+
+#[test]
+fn halt_offers_nothing_new() {
+    for round in 0..8 {
+        run(&format!("stream/halt/{round}"), |h: &mut Harness<mm_stream_ctrl::Top>| {
+            let pauses = random_pauses(h);
+            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+            let mut b = Bench::new(h, pauses);
+            for _ in 0..10 {
+                b.steps.extend([Step { groups: 3, tile_rows: 9 }; 2]);
+                for _ in 0..rng.random_range(5..300) {
+                    b.step();
+                }
+                b.h.dut.i.enable_i = 0;
+                let before = b.strips;
+                for _ in 0..200 {
+                    b.step();
+                }
+                assert!(b.strips <= before + 1, "at most the strip that was offered is taken");
+                b.h.dut.i.flush_i = 1;
+                b.h.dut.i.step_valid_i = 0;
+                b.h.step();
+                b.h.dut.i.flush_i = 0;
+                b.phase += 1;
+                b.h.dut.i.enable_i = 1;
+                b.steps.clear();
+                b.inside.clear();
+                b.at = 0;
+                b.act_valid = false;
+            }
+            b.steps.extend([Step { groups: 2, tile_rows: 2 }; 2]);
+            b.run_all();
+        });
+    }
+}
