@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::fp;
-use crate::macro_block::{self, GROUP, MACRO_BYTES, TILE};
+use crate::macro_block::{self, GROUP, Header, MACRO_BYTES, TILE};
 
 /// Ports (segments of a pass).
 pub const PORTS: usize = 4;
@@ -174,7 +174,7 @@ fn check(
 
 /// One tile: the bytes of its macros in rising order of group, and flushed activations; `Err` is the
 /// first group whose reserved bits are set.
-type TileDot = fn(&[u8], &[f32]) -> Result<[f32; TILE], usize>;
+type TileDot = fn(&[u8], &[f32]) -> Result<Lanes, usize>;
 
 /// The widest form that this processor runs. All forms are one source and give the same bits: none of
 /// them reorders an addition or fuses a multiplication.
@@ -192,42 +192,69 @@ fn select_tile_dot() -> TileDot {
 /// [`tile_dot`] compiled for 256-bit vectors: eight output channels in one register.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn tile_dot_avx2(macros: &[u8], x: &[f32]) -> Result<[f32; TILE], usize> {
+fn tile_dot_avx2(macros: &[u8], x: &[f32]) -> Result<Lanes, usize> {
     tile_dot(macros, x)
 }
 
 /// One value an output channel.
 type Lanes = [f32; TILE];
 
+// What follows is inlined whole into each form above: a closure or a function of its own would be
+// compiled for the processor's base features and passed arrays through memory.
+
 #[inline(always)]
 fn add(a: Lanes, b: Lanes) -> Lanes {
-    std::array::from_fn(|c| fp::flush(a[c] + b[c]))
+    let mut sum = [0.0; TILE];
+    for c in 0..TILE {
+        sum[c] = fp::flush(a[c] + b[c]);
+    }
+    sum
+}
+
+/// The products of input channel `k` of the group.
+#[inline(always)]
+fn product(block: &[u8; MACRO_BYTES], head: &Header, acts: &[f32; GROUP], k: usize) -> Lanes {
+    let word = macro_block::weights(block, k);
+    let mut product = [0.0; TILE];
+    for (c, lane) in product.iter_mut().enumerate() {
+        let scaled = fp::flush(acts[k] * head.scale[c]);
+        *lane = fp::flush(scaled * (macro_block::nibble(word, c) - head.zero[c]) as f32);
+    }
+    product
+}
+
+/// Levels 1 and 2 of the tree over the four input channels from `k` on: "lo" or "hi" of a step.
+#[inline(always)]
+fn half(block: &[u8; MACRO_BYTES], head: &Header, acts: &[f32; GROUP], k: usize) -> Lanes {
+    let low = add(
+        product(block, head, acts, k),
+        product(block, head, acts, k + 1),
+    );
+    let high = add(
+        product(block, head, acts, k + 2),
+        product(block, head, acts, k + 3),
+    );
+    add(low, high)
 }
 
 #[inline(always)]
-fn tile_dot(macros: &[u8], x: &[f32]) -> Result<[f32; TILE], usize> {
+fn tile_dot(macros: &[u8], x: &[f32]) -> Result<Lanes, usize> {
     let mut window = [[0.0; TILE]; 2];
     let blocks = macros.chunks_exact(MACRO_BYTES).zip(x.chunks_exact(GROUP));
     for (group, (block, acts)) in blocks.enumerate() {
-        let block = block.try_into().expect("a chunk of MACRO_BYTES");
-        let head = macro_block::header(block).map_err(|_| group)?;
-        let product = |k: usize| -> Lanes {
-            let word = macro_block::weights(block, k);
-            std::array::from_fn(|c| {
-                let scaled = fp::flush(acts[k] * head.scale[c]);
-                fp::flush(scaled * (macro_block::nibble(word, c) - head.zero[c]) as f32)
-            })
-        };
-        let quad = |k: usize| -> Lanes {
-            add(
-                add(product(k), product(k + 1)),
-                add(product(k + 2), product(k + 3)),
-            )
+        let block: &[u8; MACRO_BYTES] = block.try_into().expect("a chunk of MACRO_BYTES");
+        let acts: &[f32; GROUP] = acts.try_into().expect("a chunk of GROUP");
+        let Ok(head) = macro_block::header(block) else {
+            return Err(group);
         };
         // A pair of steps, so that the window's two places need no index.
         for pair in 0..GROUP / 16 {
-            let even = add(quad(16 * pair), quad(16 * pair + 4));
-            let odd = add(quad(16 * pair + 8), quad(16 * pair + 12));
+            let k = 16 * pair;
+            let even = add(half(block, &head, acts, k), half(block, &head, acts, k + 4));
+            let odd = add(
+                half(block, &head, acts, k + 8),
+                half(block, &head, acts, k + 12),
+            );
             if group == 0 && pair == 0 {
                 window = [even, odd];
             } else {
