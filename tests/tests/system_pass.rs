@@ -13,8 +13,16 @@ use system_support::rig::Rig;
 use system_support::{Matrix, check_step, device};
 
 /// Sizes at the edges: one group and one tile row, odd counts, the widest input the device takes.
-const SHAPES: [(usize, usize); 8] =
-    [(1, 1), (32, 64), (40, 100), (33, 129), (96, 256), (300, 192), (64, 1024), (32, 8192)];
+const SHAPES: [(usize, usize); 8] = [
+    (1, 1),
+    (32, 64),
+    (40, 100),
+    (33, 129),
+    (96, 256),
+    (300, 192),
+    (64, 1024),
+    (32, 8192),
+];
 
 #[test]
 fn one_pass_equals_golden() {
@@ -32,11 +40,21 @@ fn one_pass_equals_golden() {
 
 #[test]
 fn one_board_runs_all_shapes_around_the_ring() {
-    let matrices: Vec<_> =
-        SHAPES.into_iter().map(|(n, k)| Matrix::random(n, k, (n + k) as u64)).collect();
+    let matrices: Vec<_> = SHAPES
+        .into_iter()
+        .map(|(n, k)| Matrix::random(n, k, (n + k) as u64))
+        .collect();
     // Memory below and above 4 GiB: 32 and 36 bits of address.
-    for base in [BoardConfig::LOW_BASE, BoardConfig::HIGH_BASE, 0xFF_8000_0000] {
-        let config = BoardConfig { dma_base: base, dma_bytes: 1 << 26, ..BoardConfig::typical(3) };
+    for base in [
+        BoardConfig::LOW_BASE,
+        BoardConfig::HIGH_BASE,
+        0xFF_8000_0000,
+    ] {
+        let config = BoardConfig {
+            dma_base: base,
+            dma_bytes: 1 << 26,
+            ..BoardConfig::typical(3)
+        };
         let mut device = device(config, &matrices);
         // An odd ring with repetitions, so slots and neighbours vary.
         let program = [0, 4, 2, 2, 3, 1, 5, 6, 0, 4, 1];
@@ -55,7 +73,10 @@ fn one_board_runs_all_shapes_around_the_ring() {
 fn another_program_replaces_the_running_one() {
     let matrices = [(64, 128), (96, 64), (32, 512)].map(|(n, k)| Matrix::random(n, k, k as u64));
     let mut device = device(BoardConfig::typical(5), &matrices);
-    for (round, program) in [&[0, 1][..], &[2], &[1, 1, 0], &[2, 1, 0, 0]].iter().enumerate() {
+    for (round, program) in [&[0, 1][..], &[2], &[1, 1, 0], &[2, 1, 0, 0]]
+        .iter()
+        .enumerate()
+    {
         device.set_program(program).unwrap();
         // Never a whole round and often not even a whole step: prefetched weights are to be dropped.
         for (at, pass) in program.iter().take(1 + round % 2).enumerate() {
@@ -85,8 +106,15 @@ fn two_steps_released_at_once() {
 fn progress_is_never_ahead_of_memory() {
     let seed = system_support::seed("progress");
     for case in 0..3 {
-        let matrices = vec![Matrix::random(40 * 32, 64, case), Matrix::random(64, 64, case + 9)];
-        let mut rig = Rig::new(BoardConfig::random(seed + case), matrices, 1 + 3 * case as u16);
+        let matrices = vec![
+            Matrix::random(40 * 32, 64, case),
+            Matrix::random(64, 64, case + 9),
+        ];
+        let mut rig = Rig::new(
+            BoardConfig::random(seed + case),
+            matrices,
+            1 + 3 * case as u16,
+        );
         rig.release(2).unwrap();
         let (golden, mut checked, mut reports) = (rig.golden(0), 0, 0);
         while rig.board.completion().steps_done == 0 {
@@ -96,7 +124,10 @@ fn progress_is_never_ahead_of_memory() {
                 seen => seen.rows_done as usize,
             };
             if rows != checked {
-                assert!(rows > checked, "progress went back from {checked} to {rows}");
+                assert!(
+                    rows > checked,
+                    "progress went back from {checked} to {rows}"
+                );
                 assert_eq!(rows % 32, 0);
                 let got = rig.results(0);
                 system_support::compare(&got[checked..rows], &golden[checked..], checked);
@@ -144,7 +175,10 @@ fn units_are_busy_when_memory_is() {
             assert_eq!(strips, expected, "port {port}");
             let share = strips as f64 / cycles as f64;
             println!("[{n}, {k}] port {port}: {strips} strips in {cycles} cycles, {share:.4}");
-            assert!(share >= 0.95, "port {port} is busy in only {share:.3} of the cycles");
+            assert!(
+                share >= 0.95,
+                "port {port} is busy in only {share:.3} of the cycles"
+            );
         }
     }
 }
@@ -157,11 +191,19 @@ fn two_runs_are_equal_cycle_by_cycle() {
         device.set_program(&[0, 1]).unwrap();
         for round in 0..2 {
             check_step(&mut device, &matrices[0], round).unwrap();
-            device.elapse(std::time::Duration::from_nanos(1001)).unwrap();
+            device
+                .elapse(std::time::Duration::from_nanos(1001))
+                .unwrap();
             check_step(&mut device, &matrices[1], round).unwrap();
         }
         let counters = device.counters().unwrap().unwrap();
-        (device.platform().cycle(), Counters { sim_wall_ns: 0, ..counters })
+        (
+            device.platform().cycle(),
+            Counters {
+                sim_wall_ns: 0,
+                ..counters
+            },
+        )
     };
     assert_eq!(run(), run());
 }
@@ -202,12 +244,17 @@ fn padding_adds_nothing() {
         n,
         k,
         q: (0..n * k).map(|_| rng.random_range(0..16)).collect(),
-        scales: (0..n * 2).map(|_| f16::from_f32(rng.random_range(0.001..0.1))).collect(),
+        scales: (0..n * 2)
+            .map(|_| f16::from_f32(rng.random_range(0.001..0.1)))
+            .collect(),
         zeros: (0..n * 2).map(|_| rng.random_range(0..16)).collect(),
     };
     let packed = Matrix {
         shape: PassShape { n, k },
-        dims: PassDims { groups: 2, tile_rows: 2 },
+        dims: PassDims {
+            groups: 2,
+            tile_rows: 2,
+        },
         segments: matrix.to_segments(),
     };
     let x: Vec<f32> = (0..k).map(|_| rng.random_range(-3.0..3.0)).collect();

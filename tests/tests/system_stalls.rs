@@ -34,7 +34,10 @@ fn random_stalls_change_cycles_never_bits() {
     let mut all = vec![ideal];
     for case in 0..12 {
         let cycles = two_rounds(BoardConfig::random(seed.wrapping_add(case)), &matrices);
-        println!("seed {}: {cycles} cycles, ideal {ideal}", seed.wrapping_add(case));
+        println!(
+            "seed {}: {cycles} cycles, ideal {ideal}",
+            seed.wrapping_add(case)
+        );
         all.push(cycles);
     }
     all.sort_unstable();
@@ -48,7 +51,12 @@ fn one_slow_port_holds_all_and_harms_none() {
     let ideal = two_rounds(BoardConfig::ideal(), &matrices);
     for port in 0..5 {
         let mut ports = [PortConfig::IDEAL; 5];
-        ports[port] = PortConfig { latency: 150, jitter: 100, gap: 0.9, stall: 0.9 };
+        ports[port] = PortConfig {
+            latency: 150,
+            jitter: 100,
+            gap: 0.9,
+            stall: 0.9,
+        };
         let cycles = two_rounds(BoardConfig::new(4, MemoryModel::Simple(ports)), &matrices);
         println!("port {port} slow: {cycles} cycles, ideal {ideal}");
         assert!(cycles > ideal, "port {port}");
@@ -79,7 +87,10 @@ fn the_stream_runs_ahead_of_the_processor() {
     let matrices = [Matrix::random(128, 512, 1), Matrix::random(128, 512, 2)];
     let mut ports = [PortConfig::IDEAL; 5];
     for port in &mut ports[..4] {
-        *port = PortConfig { gap: 0.5, ..PortConfig::IDEAL };
+        *port = PortConfig {
+            gap: 0.5,
+            ..PortConfig::IDEAL
+        };
     }
     let run = |pause: u64| {
         let config = BoardConfig::new(2, MemoryModel::Simple(ports));
@@ -87,7 +98,9 @@ fn the_stream_runs_ahead_of_the_processor() {
         device.set_program(&[0, 1]).unwrap();
         let mut cycles = 0;
         for step in 0..6 {
-            device.elapse(std::time::Duration::from_nanos(5 * pause)).unwrap();
+            device
+                .elapse(std::time::Duration::from_nanos(5 * pause))
+                .unwrap();
             let before = device.platform().cycle();
             check_step(&mut device, &matrices[step % 2], step as u64).unwrap();
             cycles += device.platform().cycle() - before;
@@ -96,5 +109,8 @@ fn the_stream_runs_ahead_of_the_processor() {
     };
     let (eager, rested) = (run(0), run(3000));
     println!("cycles a step: {eager} without, {rested} with time to prefetch; 576 strips");
-    assert!(rested < 576 + 200 && eager > rested + 300, "{eager} {rested}");
+    assert!(
+        rested < 576 + 200 && eager > rested + 300,
+        "{eager} {rested}"
+    );
 }

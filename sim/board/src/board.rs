@@ -15,8 +15,8 @@ use crate::machine::Machine;
 use crate::program;
 use crate::violation::{Interface, Rule, Violation};
 
-/// Cycles that a stop or reset may take besides the steps it has to finish.
-const DRAIN_CYCLES: u64 = 200_000;
+/// Cycles of silence after which a waiting processor looks at the error register.
+const LOOK: u64 = 200_000;
 /// A stopping step may take so many times its unstalled stream.
 const SLOWEST: u64 = 50;
 
@@ -29,6 +29,7 @@ pub struct Board {
     program: Vec<Step>,
     attributes: u32,
     watchdog: u32,
+    drain_cycles: u64,
     step_interrupts: bool,
     interrupts: u64,
     /// Nanoseconds times Hertz that `elapse` owes the clock: less than a cycle.
@@ -46,7 +47,8 @@ impl Board {
             | u32::from(weights.prot) << regs::AXI_ATTR_WEIGHT_PROT_SHIFT
             | u32::from(data.cache) << regs::AXI_ATTR_DATA_CACHE_SHIFT
             | u32::from(data.prot) << regs::AXI_ATTR_DATA_PROT_SHIFT;
-        let (watchdog, step_interrupts) = (config.watchdog, config.step_interrupts);
+        let (watchdog, drain_cycles) = (config.watchdog, config.drain_cycles);
+        let step_interrupts = config.step_interrupts;
         let mut machine = Machine::new(config)?;
         let caps = machine.load_capabilities()?;
         let record = machine.buffers.alloc(16, Owner::Completion)?;
@@ -59,6 +61,7 @@ impl Board {
             program: Vec::new(),
             attributes,
             watchdog,
+            drain_cycles,
             step_interrupts,
             interrupts: 0,
             owed: 0,
@@ -196,7 +199,7 @@ impl Board {
             .program
             .iter()
             .map(|step| u64::from(step.groups) * u64::from(step.tile_rows));
-        let limit = DRAIN_CYCLES + 2 * SLOWEST * 18 * longest.max().unwrap_or(0);
+        let limit = self.drain_cycles + 2 * SLOWEST * 18 * longest.max().unwrap_or(0);
         self.machine.wait_idle(
             "the device does not stop",
             limit,
@@ -369,10 +372,15 @@ impl Platform for Board {
             }
             let records = self.machine.records();
             let left = end.saturating_sub(self.machine.cycle());
-            let woken = self
+            if self
                 .machine
-                .run(left, |m| m.irq() || m.records() != records)?;
-            if !woken {
+                .run(left.min(LOOK), |m| m.irq() || m.records() != records)?
+            {
+                continue;
+            }
+            // A port that does not answer keeps a halted device from draining, so from saying what happened.
+            self.machine.check_fault()?;
+            if left <= LOOK {
                 return Err(DriverError::Timeout {
                     after: timeout,
                     what: format!("step {steps} is not complete, or less than {rows} of its rows"),
@@ -388,7 +396,7 @@ impl Platform for Board {
         let clock = self.caps.profile.clock_hz();
         self.machine.wait_idle(
             "the device does not come back from reset",
-            DRAIN_CYCLES,
+            self.drain_cycles,
             clock,
         )?;
         self.machine.store(regs::IRQ_STATUS, u32::MAX)?;

@@ -29,6 +29,8 @@ pub struct BoardConfig {
     pub data_attributes: Attributes,
     /// The device's watchdog in cycles; 0 switches it off.
     pub watchdog: u32,
+    /// Cycles that a stop or reset may take, besides the steps it has to finish, before it counts as failed.
+    pub drain_cycles: u64,
     /// Let every step raise the interrupt; otherwise only faults do.
     pub step_interrupts: bool,
     /// Cycles by which the processor takes each answer of a register late.
@@ -59,6 +61,7 @@ impl BoardConfig {
                 prot: 0,
             },
             watchdog: 1_000_000,
+            drain_cycles: 200_000,
             step_interrupts: false,
             register_hold: 0,
             waves: waves_from_environment(seed),

@@ -121,6 +121,15 @@ impl Machine {
         Ok(counters)
     }
 
+    /// The fault that the error registers hold, if any: they do so from its first cycle on, the record and the interrupt come when
+    /// the bus is drained.
+    pub fn check_fault(&mut self) -> Result<(), DriverError> {
+        match self.load(regs::ERR_CAUSE)? & regs::ERR_CAUSE_CAUSE_MASK {
+            0 => Ok(()),
+            _ => Err(self.load_fault()),
+        }
+    }
+
     /// What the error registers say; an error of type [`DriverError::Fault`] unless they cannot be read.
     pub fn load_fault(&mut self) -> DriverError {
         self.try_load_fault().unwrap_or_else(|error| error)

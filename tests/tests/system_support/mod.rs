@@ -20,11 +20,20 @@ impl Matrix {
     /// Random scales, zeros and weights; also in the padding, so that a padded input that is not zero would show.
     pub fn random(n: usize, k: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let dims = PassDims { groups: k.div_ceil(64), tile_rows: n.div_ceil(32) };
+        let dims = PassDims {
+            groups: k.div_ceil(64),
+            tile_rows: n.div_ceil(32),
+        };
         let segments = std::array::from_fn(|_| {
-            (0..dims.groups * dims.tile_rows).flat_map(|_| random_macro(&mut rng)).collect()
+            (0..dims.groups * dims.tile_rows)
+                .flat_map(|_| random_macro(&mut rng))
+                .collect()
         });
-        Self { shape: PassShape { n, k }, dims, segments }
+        Self {
+            shape: PassShape { n, k },
+            dims,
+            segments,
+        }
     }
 
     pub fn weights(&self) -> PassWeights<'_> {
@@ -102,7 +111,9 @@ pub fn compare(got: &[f32], expected: &[f32], first: usize) {
 }
 
 /// The fault of an error, or a panic that says what came instead.
-pub fn fault<T: std::fmt::Debug>(result: Result<T, DriverError>) -> (macromac_driver::DeviceFault, u32) {
+pub fn fault<T: std::fmt::Debug>(
+    result: Result<T, DriverError>,
+) -> (macromac_driver::DeviceFault, u32) {
     match result {
         Err(DriverError::Fault { fault, step }) => (fault, step),
         other => panic!("expected a fault of the device, got {other:?}"),

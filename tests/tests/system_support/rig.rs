@@ -43,7 +43,12 @@ impl Rig {
                 results: vector(matrix.dims.outputs(), BufferUse::Results),
             });
         }
-        let mut rig = Self { board, steps, matrices, released: 0 };
+        let mut rig = Self {
+            board,
+            steps,
+            matrices,
+            released: 0,
+        };
         rig.start().expect("program");
         rig
     }
@@ -70,7 +75,8 @@ impl Rig {
             let mut x = self.input(s);
             x.resize(self.matrices[index].dims.inputs(), 0.0);
             let bytes: Vec<u8> = x.iter().flat_map(|value| value.to_le_bytes()).collect();
-            self.board.write(self.steps[index].activations.buffer, 0, &bytes)?;
+            self.board
+                .write(self.steps[index].activations.buffer, 0, &bytes)?;
         }
         self.released += count;
         self.board.doorbell(self.released)
@@ -78,22 +84,31 @@ impl Rig {
 
     /// Waits for all steps that were released.
     pub fn finish(&mut self) -> Result<Completion, DriverError> {
-        self.board.wait(self.released, u32::MAX, Duration::from_millis(20))
+        self.board
+            .wait(self.released, u32::MAX, Duration::from_millis(20))
     }
 
     /// The results of sequence number `s` as they are in memory, padding included.
     pub fn results(&mut self, s: u32) -> Vec<f32> {
         let index = s as usize % self.steps.len();
         let mut bytes = vec![0; 4 * self.matrices[index].dims.outputs()];
-        self.board.read(self.steps[index].results.buffer, 0, &mut bytes).expect("read");
-        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        self.board
+            .read(self.steps[index].results.buffer, 0, &mut bytes)
+            .expect("read");
+        bytes
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect()
     }
 
     /// Everything of step `s`, padding included, as golden has it.
     pub fn golden(&self, s: u32) -> Vec<f32> {
         let matrix = &self.matrices[s as usize % self.matrices.len()];
         let whole = Matrix {
-            shape: macromac_driver::PassShape { n: matrix.dims.outputs(), ..matrix.shape },
+            shape: macromac_driver::PassShape {
+                n: matrix.dims.outputs(),
+                ..matrix.shape
+            },
             dims: matrix.dims,
             segments: matrix.segments.clone(),
         };
