@@ -48,7 +48,11 @@ fn expected(d: &Descriptor) -> Handed {
 }
 
 fn bits(words: &[u32]) -> impl Fn(usize, usize) -> u64 + '_ {
-    |from, n| (0..n).fold(0, |v, i| v | u64::from(words[(from + i) / 32] >> ((from + i) % 32) & 1) << i)
+    |from, n| {
+        (0..n).fold(0, |v, i| {
+            v | u64::from(words[(from + i) / 32] >> ((from + i) % 32) & 1) << i
+        })
+    }
 }
 
 /// Runs the fetch on a ring until `want` steps were handed on or a fault is reported.
@@ -84,12 +88,20 @@ fn fetch(
         if o.rd_valid_o == 1 && i.rd_ready_i == 1 {
             let index = ((o.rd_addr_o - base) / 64) as usize;
             for chunk in ring[index].chunks_exact(16).rev() {
-                beats.push(std::array::from_fn(|k| u32::from_le_bytes(chunk[4 * k..4 * k + 4].try_into().unwrap())));
+                beats.push(std::array::from_fn(|k| {
+                    u32::from_le_bytes(chunk[4 * k..4 * k + 4].try_into().unwrap())
+                }));
             }
         }
-        assert_eq!(o.seg_valid_o, o.step_valid_o, "segments and step go together");
+        assert_eq!(
+            o.seg_valid_o, o.step_valid_o,
+            "segments and step go together"
+        );
         if o.seg_valid_o == 1 {
-            assert!(i.seg_ready_i == 0b1111 && i.step_ready_i == 1, "all or none");
+            assert!(
+                i.seg_ready_i == 0b1111 && i.step_ready_i == 1,
+                "all or none"
+            );
             let addr = bits(&o.seg_addr_o);
             let step = bits(&o.step_o);
             handed.push(Handed {
@@ -104,8 +116,14 @@ fn fetch(
             for _ in 0..50 {
                 h.dut.i.beat_i = 0;
                 h.step();
-                assert_eq!(h.dut.o.rd_valid_o, 0, "nothing more is fetched after a bad descriptor");
-                assert_eq!(h.dut.o.seg_valid_o, 0, "nothing of a bad descriptor is handed on");
+                assert_eq!(
+                    h.dut.o.rd_valid_o, 0,
+                    "nothing more is fetched after a bad descriptor"
+                );
+                assert_eq!(
+                    h.dut.o.seg_valid_o, 0,
+                    "nothing of a bad descriptor is handed on"
+                );
                 assert_eq!(h.dut.o.err_valid_o, 0, "reported once");
             }
             return (handed, Some(index));
@@ -119,35 +137,49 @@ fn fetch(
 #[test]
 fn walks_the_ring() {
     for round in 0..8 {
-        run(&format!("descriptor/ring/{round}"), |h: &mut Harness<mm_desc_fetch::Top>| {
-            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-            let n = rng.random_range(1..8);
-            let ring: Vec<Descriptor> = (0..n).map(|_| good(&mut rng)).collect();
-            let bytes: Vec<[u8; 64]> = ring.iter().map(Descriptor::encode).collect();
-            let pause = Pause::any(&mut rng);
-            let (handed, error) = fetch(h, &bytes, RING, 3 * n + 1, pause);
-            assert_eq!(error, None);
-            for (k, got) in handed.iter().enumerate() {
-                assert_eq!(*got, expected(&ring[k % n]), "step {k}");
-            }
-        });
+        run(
+            &format!("descriptor/ring/{round}"),
+            |h: &mut Harness<mm_desc_fetch::Top>| {
+                let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+                let n = rng.random_range(1..8);
+                let ring: Vec<Descriptor> = (0..n).map(|_| good(&mut rng)).collect();
+                let bytes: Vec<[u8; 64]> = ring.iter().map(Descriptor::encode).collect();
+                let pause = Pause::any(&mut rng);
+                let (handed, error) = fetch(h, &bytes, RING, 3 * n + 1, pause);
+                assert_eq!(error, None);
+                for (k, got) in handed.iter().enumerate() {
+                    assert_eq!(*got, expected(&ring[k % n]), "step {k}");
+                }
+            },
+        );
     }
 }
 
 /// One broken rule: the second descriptor of the ring is changed and must be refused, the first one stands.
 fn refused(name: &str, break_it: impl Fn(&mut Descriptor, &mut [u8; 64])) {
-    run(&format!("descriptor/{name}"), |h: &mut Harness<mm_desc_fetch::Top>| {
-        let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-        let first = good(&mut rng);
-        let mut second = good(&mut rng);
-        // Fields first, then bytes that no field holds.
-        break_it(&mut second, &mut [0; 64]);
-        let mut bytes = second.encode();
-        break_it(&mut second.clone(), &mut bytes);
-        let (handed, error) = fetch(h, &[first.encode(), bytes], RING, 3, Pause::Never);
-        assert_eq!(error, Some(1), "{name}: ring index of the refused descriptor");
-        assert_eq!(handed, [expected(&first)], "{name}: the descriptor before it");
-    });
+    run(
+        &format!("descriptor/{name}"),
+        |h: &mut Harness<mm_desc_fetch::Top>| {
+            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+            let first = good(&mut rng);
+            let mut second = good(&mut rng);
+            // Fields first, then bytes that no field holds.
+            break_it(&mut second, &mut [0; 64]);
+            let mut bytes = second.encode();
+            break_it(&mut second.clone(), &mut bytes);
+            let (handed, error) = fetch(h, &[first.encode(), bytes], RING, 3, Pause::Never);
+            assert_eq!(
+                error,
+                Some(1),
+                "{name}: ring index of the refused descriptor"
+            );
+            assert_eq!(
+                handed,
+                [expected(&first)],
+                "{name}: the descriptor before it"
+            );
+        },
+    );
 }
 
 macro_rules! rules {
@@ -189,12 +221,15 @@ rules! {
 #[test]
 fn rule_ring() {
     for (base, steps) in [(RING, 0), (RING + 32, 1), (RING | 1 << 40, 1)] {
-        run(&format!("descriptor/ring-{base:x}-{steps}"), |h: &mut Harness<mm_desc_fetch::Top>| {
-            let ring = vec![[0u8; 64]; steps];
-            let (handed, error) = fetch(h, &ring, base, 1, Pause::Never);
-            assert_eq!(error, Some(0));
-            assert!(handed.is_empty());
-        });
+        run(
+            &format!("descriptor/ring-{base:x}-{steps}"),
+            |h: &mut Harness<mm_desc_fetch::Top>| {
+                let ring = vec![[0u8; 64]; steps];
+                let (handed, error) = fetch(h, &ring, base, 1, Pause::Never);
+                assert_eq!(error, Some(0));
+                assert!(handed.is_empty());
+            },
+        );
     }
 }
 

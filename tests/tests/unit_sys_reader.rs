@@ -7,7 +7,9 @@ mod unit_sys_support;
 
 use std::collections::VecDeque;
 
-use macromac_rtl::{Harness, Pause, Sink, Source, Verilated, mm_tb_reader, mm_tb_reader_small, run};
+use macromac_rtl::{
+    Harness, Pause, Sink, Source, Verilated, mm_tb_reader, mm_tb_reader_small, run,
+};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use unit_sys_support::{BEAT, Beat, Burst, Memory, ReadSlave, Timing};
@@ -103,7 +105,8 @@ macro_rules! bench {
                 while seen < expected.len() {
                     self.step();
                     while let Some(word) = self.got.pop_front() {
-                        self.h.check_bits_beat("beat", word, self.memory.word(expected[seen]));
+                        self.h
+                            .check_bits_beat("beat", word, self.memory.word(expected[seen]));
                         seen += 1;
                     }
                 }
@@ -124,7 +127,10 @@ trait CheckBeat {
 
 impl<T: Verilated> CheckBeat for Harness<T> {
     fn check_bits_beat(&mut self, what: &str, got: Beat, expected: Beat) {
-        assert_eq!(got, expected, "{what}: got {got:08x?}, expected {expected:08x?}");
+        assert_eq!(
+            got, expected,
+            "{what}: got {got:08x?}, expected {expected:08x?}"
+        );
     }
 }
 
@@ -138,8 +144,12 @@ fn random_segments(rng: &mut ChaCha8Rng, beats: u64) -> Vec<Segment> {
         let most = if rng.random_range(0..4) == 0 { 700 } else { 40 };
         let length = rng.random_range(1..=left.min(most));
         // Above 4 GiB, and often close before a 4 KiB line.
-        let page = rng.random_range(0x8_0000_0u64..0xFF_FFFF_0);
-        let place = if rng.random() { rng.random_range(0..256) } else { 256 - rng.random_range(1..8) };
+        let page = rng.random_range(0x80_0000u64..0xFFF_FFF0);
+        let place = if rng.random() {
+            rng.random_range(0..256)
+        } else {
+            256 - rng.random_range(1..8)
+        };
         segments.push(((page << 12) + BEAT * place, length));
         left -= length;
     }
@@ -149,22 +159,28 @@ fn random_segments(rng: &mut ChaCha8Rng, beats: u64) -> Vec<Segment> {
 #[test]
 fn order_and_legality_under_random_stalls() {
     for round in 0..12 {
-        run(&format!("reader/random/{round}"), |h: &mut Harness<mm_tb_reader::Top>| {
-            let mut b = Bench::new(h, Timing::random, Pause::any);
-            let segments = random_segments(&mut b.rng, 3000);
-            b.read(&segments);
-        });
+        run(
+            &format!("reader/random/{round}"),
+            |h: &mut Harness<mm_tb_reader::Top>| {
+                let mut b = Bench::new(h, Timing::random, Pause::any);
+                let segments = random_segments(&mut b.rng, 3000);
+                b.read(&segments);
+            },
+        );
     }
 }
 
 #[test]
 fn small_limits_under_random_stalls() {
     for round in 0..12 {
-        run(&format!("reader/small/{round}"), |h: &mut Harness<mm_tb_reader_small::Top>| {
-            let mut b = SmallBench::new(h, Timing::random, Pause::any);
-            let segments = random_segments(&mut b.rng, 1500);
-            b.read(&segments);
-        });
+        run(
+            &format!("reader/small/{round}"),
+            |h: &mut Harness<mm_tb_reader_small::Top>| {
+                let mut b = SmallBench::new(h, Timing::random, Pause::any);
+                let segments = random_segments(&mut b.rng, 1500);
+                b.read(&segments);
+            },
+        );
     }
 }
 
@@ -172,12 +188,20 @@ fn small_limits_under_random_stalls() {
 fn a_beat_every_cycle_across_segments() {
     run("reader/throughput", |h: &mut Harness<mm_tb_reader::Top>| {
         let mut b = Bench::new(h, |h| Timing::ideal(h, 1), |_| Pause::Never);
-        let segments = [(0x8_0000_0000, 1000), (0x9_0000_1000, 18), (0x8_7000_0000, 500), (0x8_0000_0000, 36)];
+        let segments = [
+            (0x8_0000_0000, 1000),
+            (0x9_0000_1000, 18),
+            (0x8_7000_0000, 500),
+            (0x8_0000_0000, 36),
+        ];
         b.read(&segments);
         let beats: u64 = segments.iter().map(|s| s.1).sum();
         let cycles = b.last_beat - b.first_beat.unwrap() + 1;
         assert_eq!(cycles, beats, "cycles from the first beat to the last");
-        assert_eq!(b.slave.bursts[0].beats, 64, "long bursts where the place allows them");
+        assert_eq!(
+            b.slave.bursts[0].beats, 64,
+            "long bursts where the place allows them"
+        );
     });
 }
 
@@ -196,52 +220,73 @@ fn hides_memory_latency() {
 #[test]
 fn error_names_its_burst() {
     for round in 0..8 {
-        run(&format!("reader/error/{round}"), |h: &mut Harness<mm_tb_reader::Top>| {
-            let mut b = Bench::new(h, Timing::random, Pause::any);
-            let bad = 0x8_1234_5000 + BEAT * b.rng.random_range(0..512);
-            b.slave.bad = Some(bad);
-            b.read(&[(0x8_0000_0000, 100), (0x8_1234_5000, 512), (0x8_0000_0000, 100)]);
-            let burst = b.slave.bursts.iter().find(|u| (u.address..u.address + BEAT * u.beats).contains(&bad));
-            assert_eq!(b.error, burst.map(|u| u.address), "address of the failed burst");
-        });
+        run(
+            &format!("reader/error/{round}"),
+            |h: &mut Harness<mm_tb_reader::Top>| {
+                let mut b = Bench::new(h, Timing::random, Pause::any);
+                let bad = 0x8_1234_5000 + BEAT * b.rng.random_range(0..512);
+                b.slave.bad = Some(bad);
+                b.read(&[
+                    (0x8_0000_0000, 100),
+                    (0x8_1234_5000, 512),
+                    (0x8_0000_0000, 100),
+                ]);
+                let burst = b
+                    .slave
+                    .bursts
+                    .iter()
+                    .find(|u| (u.address..u.address + BEAT * u.beats).contains(&bad));
+                assert_eq!(
+                    b.error,
+                    burst.map(|u| u.address),
+                    "address of the failed burst"
+                );
+            },
+        );
     }
 }
 
 #[test]
 fn drain_takes_everything_and_recovers() {
     for round in 0..16 {
-        run(&format!("reader/drain/{round}"), |h: &mut Harness<mm_tb_reader::Top>| {
-            let mut b = Bench::new(h, Timing::random, Pause::any);
-            for _ in 0..4 {
-                let first = random_segments(&mut b.rng, 2000);
-                b.source.extend(first);
-                for _ in 0..b.rng.random_range(1..400) {
+        run(
+            &format!("reader/drain/{round}"),
+            |h: &mut Harness<mm_tb_reader::Top>| {
+                let mut b = Bench::new(h, Timing::random, Pause::any);
+                for _ in 0..4 {
+                    let first = random_segments(&mut b.rng, 2000);
+                    b.source.extend(first);
+                    for _ in 0..b.rng.random_range(1..400) {
+                        b.step();
+                    }
+                    // Drain: an address that is up must stay, every beat asked for must be taken.
+                    b.source.clear();
+                    b.h.dut.i.drain_i = 1;
+                    b.slave.bad = b.slave.next_beat();
+                    b.error = None;
                     b.step();
-                }
-                // Drain: an address that is up must stay, every beat asked for must be taken.
-                b.source.clear();
-                b.h.dut.i.drain_i = 1;
-                b.slave.bad = b.slave.next_beat();
-                b.error = None;
-                b.step();
-                let bursts = b.slave.bursts.len();
-                while b.h.dut.o.idle_o == 0 {
+                    let bursts = b.slave.bursts.len();
+                    while b.h.dut.o.idle_o == 0 {
+                        b.step();
+                    }
+                    assert!(b.slave.is_idle(), "idle while a burst is under way");
+                    assert!(
+                        b.slave.bursts.len() <= bursts + 1,
+                        "a new burst while draining"
+                    );
+                    assert_eq!(b.error, None, "an error is reported while draining");
+                    b.slave.bad = None;
+                    b.h.dut.i.flush_i = 1;
                     b.step();
+                    b.h.dut.i.flush_i = 0;
+                    b.sink.forget();
+                    b.h.dut.i.drain_i = 0;
+                    b.got.clear();
+                    // All credits are back: a read longer than the FIFO comes through.
+                    let again = random_segments(&mut b.rng, 600);
+                    b.read(&again);
                 }
-                assert!(b.slave.is_idle(), "idle while a burst is under way");
-                assert!(b.slave.bursts.len() <= bursts + 1, "a new burst while draining");
-                assert_eq!(b.error, None, "an error is reported while draining");
-                b.slave.bad = None;
-                b.h.dut.i.flush_i = 1;
-                b.step();
-                b.h.dut.i.flush_i = 0;
-                b.sink.forget();
-                b.h.dut.i.drain_i = 0;
-                b.got.clear();
-                // All credits are back: a read longer than the FIFO comes through.
-                let again = random_segments(&mut b.rng, 600);
-                b.read(&again);
-            }
-        });
+            },
+        );
     }
 }

@@ -142,10 +142,24 @@ impl<'a> Bench<'a> {
     /// A record on the W channel must not speak of rows whose response has not come.
     fn check_record_in_flight(&self) {
         let o = self.h.dut.o;
-        if o.m_axi_awvalid == 1 && o.m_axi_awaddr == RECORD && o.m_axi_wvalid == 1 && o.m_axi_wlast == 1 {
+        if o.m_axi_awvalid == 1
+            && o.m_axi_awaddr == RECORD
+            && o.m_axi_wvalid == 1
+            && o.m_axi_wlast == 1
+        {
             let [steps, rows, ..] = o.m_axi_wdata;
-            let said: u64 = self.sent.iter().take(steps as usize).map(|s| s.tile_rows).sum::<u64>() + u64::from(rows) / 32;
-            assert!(said <= self.in_memory, "a record says {said} tile rows, {} are in memory", self.in_memory);
+            let said: u64 = self
+                .sent
+                .iter()
+                .take(steps as usize)
+                .map(|s| s.tile_rows)
+                .sum::<u64>()
+                + u64::from(rows) / 32;
+            assert!(
+                said <= self.in_memory,
+                "a record says {said} tile rows, {} are in memory",
+                self.in_memory
+            );
         }
     }
 
@@ -167,7 +181,12 @@ impl<'a> Bench<'a> {
         let total: u64 = steps.iter().map(|s| s.tile_rows).sum();
         self.random_rows(total);
         let expected: Vec<Row> = self.rows.iter().copied().collect();
-        while self.records.last().is_none_or(|r| r.0 as usize != steps.len()) || !self.done() {
+        while self
+            .records
+            .last()
+            .is_none_or(|r| r.0 as usize != steps.len())
+            || !self.done()
+        {
             self.step();
         }
         let mut rows = expected.iter();
@@ -176,7 +195,9 @@ impl<'a> Bench<'a> {
                 let row = rows.next().unwrap();
                 for b in 0..8 {
                     let expected: Beat = std::array::from_fn(|k| row[4 * b + k]);
-                    let got = self.memory.word(step.page + ROW_BYTES * r + BEAT * b as u64);
+                    let got = self
+                        .memory
+                        .word(step.page + ROW_BYTES * r + BEAT * b as u64);
                     assert_eq!(got, expected, "step {n}, tile row {r}, beat {b}");
                 }
             }
@@ -186,7 +207,11 @@ impl<'a> Bench<'a> {
         self.check_records(steps);
         let wanted = steps.iter().filter(|s| s.irq).count() as u32;
         // Interrupts of steps that end in one report are one.
-        assert!(self.interrupts <= wanted && (self.interrupts > 0) == (wanted > 0), "{} interrupts, {wanted} steps ask", self.interrupts);
+        assert!(
+            self.interrupts <= wanted && (self.interrupts > 0) == (wanted > 0),
+            "{} interrupts, {wanted} steps ask",
+            self.interrupts
+        );
         assert_eq!(self.h.dut.o.steps_done_o as usize, steps.len());
         assert_eq!(usize::from(self.h.dut.o.ring_index_o), steps.len() % 3);
     }
@@ -196,7 +221,11 @@ impl<'a> Bench<'a> {
         for &(done, rows, status) in &self.records {
             assert_eq!(status, 0);
             assert_eq!(rows % 32, 0, "whole tile rows");
-            assert!((done, rows) >= last, "progress never goes back: {last:?}, then {:?}", (done, rows));
+            assert!(
+                (done, rows) >= last,
+                "progress never goes back: {last:?}, then {:?}",
+                (done, rows)
+            );
             last = (done, rows);
             if rows != 0 {
                 assert!(u64::from(rows) / 32 < steps[done as usize].tile_rows);
@@ -210,7 +239,9 @@ fn random_steps(rng: &mut ChaCha8Rng, n: u64) -> Vec<Step> {
         .map(|k| Step {
             page: 0x8_1000_0000 + 0x10_0000 * k,
             tile_rows: rng.random_range(1..45),
-            report: *[0, 0, 1, 2, 3, 4, 5, 9].get(rng.random_range(0..8)).unwrap(),
+            report: *[0, 0, 1, 2, 3, 4, 5, 9]
+                .get(rng.random_range(0..8))
+                .unwrap(),
             irq: rng.random(),
         })
         .collect()
@@ -219,54 +250,88 @@ fn random_steps(rng: &mut ChaCha8Rng, n: u64) -> Vec<Step> {
 #[test]
 fn bytes_and_reports_under_random_stalls() {
     for round in 0..16 {
-        run(&format!("results/random/{round}"), |h: &mut Harness<mm_tb_results::Top>| {
-            let pause = Pause::any(h.rng());
-            let mut b = Bench::new(h, Timing::random, pause);
-            b.row_gap = b.rng.random_range(1..30);
-            let steps = random_steps(&mut b.rng, 8);
-            b.run_steps(&steps);
-        });
+        run(
+            &format!("results/random/{round}"),
+            |h: &mut Harness<mm_tb_results::Top>| {
+                let pause = Pause::any(h.rng());
+                let mut b = Bench::new(h, Timing::random, pause);
+                b.row_gap = b.rng.random_range(1..30);
+                let steps = random_steps(&mut b.rng, 8);
+                b.run_steps(&steps);
+            },
+        );
     }
 }
 
 #[test]
 fn progress_is_reported_as_asked() {
     for report in [1, 2, 3, 4, 7] {
-        run(&format!("results/report/{report}"), |h: &mut Harness<mm_tb_results::Top>| {
-            let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
-            // Slow enough that no two reports merge.
-            b.row_gap = 60;
-            b.run_steps(&[Step { page: 0x8_1000_0000, tile_rows: 40, report, irq: true }]);
-            let mut at = 0;
-            for &(steps, rows, _) in &b.records {
-                let now = if steps == 1 { 40 } else { u64::from(rows) / 32 };
-                // Bursts of 1, 2 or 4 tile rows: a report comes with the first burst that reaches the mark.
-                let granule = [1, 2, 2].get(report as usize - 1).copied().unwrap_or(4);
-                let mark = at + report.div_ceil(granule) * granule;
-                assert_eq!(now, mark.min(40), "report after {at}");
-                at = now;
-            }
-            assert_eq!(at, 40);
-        });
+        run(
+            &format!("results/report/{report}"),
+            |h: &mut Harness<mm_tb_results::Top>| {
+                let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
+                // Slow enough that no two reports merge.
+                b.row_gap = 60;
+                b.run_steps(&[Step {
+                    page: 0x8_1000_0000,
+                    tile_rows: 40,
+                    report,
+                    irq: true,
+                }]);
+                let mut at = 0;
+                for &(steps, rows, _) in &b.records {
+                    let now = if steps == 1 { 40 } else { u64::from(rows) / 32 };
+                    // Bursts of 1, 2 or 4 tile rows: a report comes with the first burst that reaches the mark.
+                    let granule = [1, 2, 2].get(report as usize - 1).copied().unwrap_or(4);
+                    let mark = at + report.div_ceil(granule) * granule;
+                    assert_eq!(now, mark.min(40), "report after {at}");
+                    at = now;
+                }
+                assert_eq!(at, 40);
+            },
+        );
     }
 }
 
 #[test]
 fn wide_bursts_and_a_row_every_eight_cycles() {
-    run("results/throughput", |h: &mut Harness<mm_tb_results::Top>| {
-        let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
-        b.run_steps(&[Step { page: 0x8_1000_0000, tile_rows: 200, report: 0, irq: false }]);
-        assert!(b.write.answered.iter().filter(|u| u.beats == 32).count() >= 50, "wide bursts");
-        assert!(b.cycle < 200 * 8 + 60, "{} cycles for 200 tile rows", b.cycle);
-    });
+    run(
+        "results/throughput",
+        |h: &mut Harness<mm_tb_results::Top>| {
+            let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
+            b.run_steps(&[Step {
+                page: 0x8_1000_0000,
+                tile_rows: 200,
+                report: 0,
+                irq: false,
+            }]);
+            assert!(
+                b.write.answered.iter().filter(|u| u.beats == 32).count() >= 50,
+                "wide bursts"
+            );
+            assert!(
+                b.cycle < 200 * 8 + 60,
+                "{} cycles for 200 tile rows",
+                b.cycle
+            );
+        },
+    );
 }
 
 #[test]
 fn short_end_of_step() {
     run("results/latency", |h: &mut Harness<mm_tb_results::Top>| {
         let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
-        b.run_steps(&[Step { page: 0x8_1000_0000, tile_rows: 1, report: 0, irq: true }]);
-        println!("results/latency: {} cycles from the results of one tile row to its record", b.cycle);
+        b.run_steps(&[Step {
+            page: 0x8_1000_0000,
+            tile_rows: 1,
+            report: 0,
+            irq: true,
+        }]);
+        println!(
+            "results/latency: {} cycles from the results of one tile row to its record",
+            b.cycle
+        );
         assert!(b.cycle <= 30, "{} cycles from results to record", b.cycle);
     });
 }
@@ -274,43 +339,57 @@ fn short_end_of_step() {
 #[test]
 fn write_error_is_not_counted() {
     for round in 0..8 {
-        run(&format!("results/error/{round}"), |h: &mut Harness<mm_tb_results::Top>| {
-            let pause = Pause::any(h.rng());
-            let mut b = Bench::new(h, Timing::random, pause);
-            b.row_gap = 18;
-            let bad = 0x8_1000_0000 + 512 * b.rng.random_range(0..8);
-            b.write.bad = Some(bad);
-            b.steps.push_back(Step { page: 0x8_1000_0000, tile_rows: 40, report: 4, irq: true });
-            b.random_rows(40);
-            while b.h.dut.o.rsp_valid_o == 0 || b.h.dut.o.rsp_err_o == 0 {
+        run(
+            &format!("results/error/{round}"),
+            |h: &mut Harness<mm_tb_results::Top>| {
+                let pause = Pause::any(h.rng());
+                let mut b = Bench::new(h, Timing::random, pause);
+                b.row_gap = 18;
+                let bad = 0x8_1000_0000 + 512 * b.rng.random_range(0..8);
+                b.write.bad = Some(bad);
+                b.steps.push_back(Step {
+                    page: 0x8_1000_0000,
+                    tile_rows: 40,
+                    report: 4,
+                    irq: true,
+                });
+                b.random_rows(40);
+                while b.h.dut.o.rsp_valid_o == 0 || b.h.dut.o.rsp_err_o == 0 {
+                    b.step();
+                }
+                assert_eq!(b.h.dut.o.rsp_addr_o, bad);
+                // The sequencer halts the device in the next cycle.
+                b.h.dut.i.enable_i = 0;
+                let good = (bad - 0x8_1000_0000) / ROW_BYTES;
+                for _ in 0..2000 {
+                    b.step();
+                }
+                assert_eq!(b.h.dut.o.idle_o, 1, "begun bursts are finished");
+                assert_eq!(b.h.dut.o.steps_done_o, 0);
+                assert!(
+                    b.records
+                        .iter()
+                        .all(|&(s, r, _)| s == 0 && u64::from(r) <= 32 * good),
+                    "{:?}",
+                    b.records
+                );
+                // The record of the fault.
+                b.h.dut.i.flush_i = 1;
                 b.step();
-            }
-            assert_eq!(b.h.dut.o.rsp_addr_o, bad);
-            // The sequencer halts the device in the next cycle.
-            b.h.dut.i.enable_i = 0;
-            let good = (bad - 0x8_1000_0000) / ROW_BYTES;
-            for _ in 0..2000 {
+                b.h.dut.i.flush_i = 0;
+                b.write.bad = None;
+                (b.h.dut.i.fault_valid_i, b.h.dut.i.fault_cause_i) = (1, 4);
                 b.step();
-            }
-            assert_eq!(b.h.dut.o.idle_o, 1, "begun bursts are finished");
-            assert_eq!(b.h.dut.o.steps_done_o, 0);
-            assert!(b.records.iter().all(|&(s, r, _)| s == 0 && u64::from(r) <= 32 * good), "{:?}", b.records);
-            // The record of the fault.
-            b.h.dut.i.flush_i = 1;
-            b.step();
-            b.h.dut.i.flush_i = 0;
-            b.write.bad = None;
-            (b.h.dut.i.fault_valid_i, b.h.dut.i.fault_cause_i) = (1, 4);
-            b.step();
-            assert_eq!(b.h.dut.o.fault_ready_o, 1);
-            b.h.dut.i.fault_valid_i = 0;
-            b.rows.clear();
-            b.offering = false;
-            let before = b.records.len();
-            while b.records.len() == before {
-                b.step();
-            }
-            assert_eq!(*b.records.last().unwrap(), (0, 32 * good as u32, 0x401));
-        });
+                assert_eq!(b.h.dut.o.fault_ready_o, 1);
+                b.h.dut.i.fault_valid_i = 0;
+                b.rows.clear();
+                b.offering = false;
+                let before = b.records.len();
+                while b.records.len() == before {
+                    b.step();
+                }
+                assert_eq!(*b.records.last().unwrap(), (0, 32 * good as u32, 0x401));
+            },
+        );
     }
 }

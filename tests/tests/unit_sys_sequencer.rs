@@ -38,14 +38,25 @@ fn until(h: &mut H, what: &str, done: impl Fn(&mm_sequencer::Out) -> bool) {
 fn halts(h: &mut H, record: bool) {
     h.dut.i.readers_idle_i = 0;
     h.step();
-    assert_eq!((h.dut.o.enable_o, h.dut.o.drain_o, h.dut.o.faulted_o), (0, 1, 1), "halted in the next cycle");
+    assert_eq!(
+        (h.dut.o.enable_o, h.dut.o.drain_o, h.dut.o.faulted_o),
+        (0, 1, 1),
+        "halted in the next cycle"
+    );
     // Something is still under way: no flush yet.
     for busy in 0..3 {
         let idle = |k| u8::from(busy != k);
-        (h.dut.i.readers_idle_i, h.dut.i.data_idle_i, h.dut.i.writer_idle_i) = (idle(0), idle(1), idle(2));
+        (
+            h.dut.i.readers_idle_i,
+            h.dut.i.data_idle_i,
+            h.dut.i.writer_idle_i,
+        ) = (idle(0), idle(1), idle(2));
         for _ in 0..5 {
             h.step();
-            assert_eq!((h.dut.o.flush_o, h.dut.o.draining_o, h.dut.o.rec_valid_o), (0, 1, 0));
+            assert_eq!(
+                (h.dut.o.flush_o, h.dut.o.draining_o, h.dut.o.rec_valid_o),
+                (0, 1, 0)
+            );
         }
     }
     h.dut.i.writer_idle_i = 1;
@@ -59,7 +70,11 @@ fn halts(h: &mut H, record: bool) {
         (h.dut.i.rec_ready_i, h.dut.i.writer_idle_i) = (0, 0);
         for _ in 0..5 {
             h.step();
-            assert_eq!((h.dut.o.rec_valid_o, h.dut.o.fault_irq_o), (0, 0), "the interrupt comes after the record");
+            assert_eq!(
+                (h.dut.o.rec_valid_o, h.dut.o.fault_irq_o),
+                (0, 0),
+                "the interrupt comes after the record"
+            );
         }
         h.dut.i.writer_idle_i = 1;
         until(h, "interrupt", |o| o.fault_irq_o == 1);
@@ -69,7 +84,16 @@ fn halts(h: &mut H, record: bool) {
     for _ in 0..5 {
         h.step();
         let o = &h.dut.o;
-        assert_eq!((o.fault_irq_o, o.rec_valid_o, o.draining_o, o.idle_o, o.faulted_o), (0, 0, 0, 0, 1));
+        assert_eq!(
+            (
+                o.fault_irq_o,
+                o.rec_valid_o,
+                o.draining_o,
+                o.idle_o,
+                o.faulted_o
+            ),
+            (0, 0, 0, 0, 1)
+        );
     }
     // Start is ignored, soft reset recovers.
     pulse(h, |i| i.start_i = 1, |i| i.start_i = 0);
@@ -103,7 +127,11 @@ fn fault(name: &str, expected: (u8, u8, u16, u64), on: impl Fn(&mut mm_sequencer
         h.dut.i = quiet;
         h.step();
         let o = &h.dut.o;
-        assert_eq!((o.cause_o, o.port_o, o.step_o, o.addr_o), expected, "cause, port, step, address");
+        assert_eq!(
+            (o.cause_o, o.port_o, o.step_o, o.addr_o),
+            expected,
+            "cause, port, step, address"
+        );
     });
 }
 
@@ -128,31 +156,43 @@ fn addresses() -> [u32; 5] {
 #[test]
 fn fault_read_weights() {
     for p in 0..4u8 {
-        fault(&format!("read-{p}"), (1, p, 7, 0x80_0000_0000 + 0x10 * u64::from(p)), move |i| {
-            (i.rd_err_i, i.rd_err_addr_i) = (1 << p, addresses());
-        });
+        fault(
+            &format!("read-{p}"),
+            (1, p, 7, 0x80_0000_0000 + 0x10 * u64::from(p)),
+            move |i| {
+                (i.rd_err_i, i.rd_err_addr_i) = (1 << p, addresses());
+            },
+        );
     }
 }
 
 #[test]
 fn fault_read_data() {
-    fault("read-data", (1, 4, 7, 0x9_1230), |i| (i.data_err_i, i.data_err_addr_i) = (1, 0x9_1230));
+    fault("read-data", (1, 4, 7, 0x9_1230), |i| {
+        (i.data_err_i, i.data_err_addr_i) = (1, 0x9_1230)
+    });
 }
 
 #[test]
 fn fault_write() {
-    fault("write", (2, 4, 7, 0x8_4560), |i| (i.wr_err_i, i.wr_err_addr_i) = (1, 0x8_4560));
+    fault("write", (2, 4, 7, 0x8_4560), |i| {
+        (i.wr_err_i, i.wr_err_addr_i) = (1, 0x8_4560)
+    });
 }
 
 #[test]
 fn fault_descriptor() {
-    fault("descriptor", (3, 4, 3, 0), |i| (i.desc_err_i, i.desc_index_i) = (1, 3));
+    fault("descriptor", (3, 4, 3, 0), |i| {
+        (i.desc_err_i, i.desc_index_i) = (1, 3)
+    });
 }
 
 #[test]
 fn fault_reserved() {
     for p in 0..4u8 {
-        fault(&format!("reserved-{p}"), (4, p, 7, 0), move |i| i.reserved_err_i = 1 << p);
+        fault(&format!("reserved-{p}"), (4, p, 7, 0), move |i| {
+            i.reserved_err_i = 1 << p
+        });
     }
 }
 
@@ -208,7 +248,11 @@ fn stop_completes_what_is_released() {
             for _ in 0..10 {
                 h.step();
                 let o = &h.dut.o;
-                assert_eq!((o.enable_o, o.draining_o, o.released_o), (1, 1, 1), "later doorbells do not count");
+                assert_eq!(
+                    (o.enable_o, o.draining_o, o.released_o),
+                    (1, 1, 1),
+                    "later doorbells do not count"
+                );
             }
         }
         // Complete, but the report is not written yet.
@@ -224,7 +268,11 @@ fn stop_completes_what_is_released() {
         for _ in 0..5 {
             h.step();
             let o = &h.dut.o;
-            assert_eq!((o.enable_o, o.drain_o, o.flush_o, o.idle_o), (0, 1, 0, 0), "drains the prefetch");
+            assert_eq!(
+                (o.enable_o, o.drain_o, o.flush_o, o.idle_o),
+                (0, 1, 0, 0),
+                "drains the prefetch"
+            );
         }
         h.dut.i.readers_idle_i = 1;
         until(h, "flush", |o| o.flush_o == 1);

@@ -82,14 +82,30 @@ impl<'a> Bench<'a> {
             self.inside.extend(self.steps.pop_front());
         }
         let fire = o.strip_valid_o == 1 && ready;
-        assert_eq!(o.pop_o == 1, fire, "a strip leaves the FIFOs when the units take it");
+        assert_eq!(
+            o.pop_o == 1,
+            fire,
+            "a strip leaves the FIFOs when the units take it"
+        );
         if o.strip_valid_o == 1 {
-            assert_eq!(self.fifo_valid, 15, "a strip is offered only when every port has one");
+            assert_eq!(
+                self.fifo_valid, 15,
+                "a strip is offered only when every port has one"
+            );
             let step = self.inside.front().expect("a strip belongs to a step");
             let group = self.at / 18 % step.groups;
-            assert_eq!(o.strip_last_o == 1, group + 1 == step.groups, "strip {} of {step:?}", self.at);
+            assert_eq!(
+                o.strip_last_o == 1,
+                group + 1 == step.groups,
+                "strip {} of {step:?}",
+                self.at
+            );
         }
-        assert_eq!(o.act_pop_o == 1, fire && strip >= 2, "activations go with weight strips");
+        assert_eq!(
+            o.act_pop_o == 1,
+            fire && strip >= 2,
+            "activations go with weight strips"
+        );
         let mut released = false;
         if fire {
             self.fifo_valid = 0;
@@ -106,18 +122,30 @@ impl<'a> Bench<'a> {
             }
             self.h.progress();
         }
-        assert_eq!(o.release_o == 1, released, "the bank is free with the last strip");
+        assert_eq!(
+            o.release_o == 1,
+            released,
+            "the bank is free with the last strip"
+        );
         // Exactly one of: a strip, a reason.
         let masks = [o.no_data_o, o.no_activations_o, o.no_room_o, o.lock_step_o];
         for p in 0..4 {
             let set = masks.iter().filter(|m| *m >> p & 1 == 1).count();
-            assert_eq!(set, usize::from(!fire), "one reason for port {p}: {masks:?}");
+            assert_eq!(
+                set,
+                usize::from(!fire),
+                "one reason for port {p}: {masks:?}"
+            );
         }
         if !fire {
             for (count, mask) in self.reasons.iter_mut().zip(masks) {
                 *count += u64::from(mask & 1);
             }
-            assert_eq!(o.no_data_o, !self.h.dut.i.fifo_valid_i & 15, "no data means an empty FIFO");
+            assert_eq!(
+                o.no_data_o,
+                !self.h.dut.i.fifo_valid_i & 15,
+                "no data means an empty FIFO"
+            );
         }
         self.streaming += u64::from(o.streaming_o);
         self.phase += 1;
@@ -133,7 +161,11 @@ impl<'a> Bench<'a> {
 /// Random patterns. A unit that is ready every second cycle could miss its phase for ever, so its stalls have no period.
 fn random_pauses(h: &mut Harness<mm_stream_ctrl::Top>) -> [Pause; 3] {
     let probability = h.rng().random_range(0.0..0.6);
-    [Pause::any(h.rng()), Pause::any(h.rng()), Pause::Random { probability }]
+    [
+        Pause::any(h.rng()),
+        Pause::any(h.rng()),
+        Pause::Random { probability },
+    ]
 }
 
 fn strips(steps: &[Step]) -> u64 {
@@ -143,30 +175,44 @@ fn strips(steps: &[Step]) -> u64 {
 #[test]
 fn order_under_random_stalls() {
     for round in 0..16 {
-        run(&format!("stream/random/{round}"), |h: &mut Harness<mm_stream_ctrl::Top>| {
-            let pauses = random_pauses(h);
-            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-            let mut b = Bench::new(h, pauses);
-            let steps: Vec<Step> = (0..10)
-                .map(|_| Step { groups: rng.random_range(1..5), tile_rows: rng.random_range(1..5) })
-                .collect();
-            b.steps.extend(&steps);
-            b.run_all();
-            assert_eq!(b.strips, strips(&steps));
-        });
+        run(
+            &format!("stream/random/{round}"),
+            |h: &mut Harness<mm_stream_ctrl::Top>| {
+                let pauses = random_pauses(h);
+                let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+                let mut b = Bench::new(h, pauses);
+                let steps: Vec<Step> = (0..10)
+                    .map(|_| Step {
+                        groups: rng.random_range(1..5),
+                        tile_rows: rng.random_range(1..5),
+                    })
+                    .collect();
+                b.steps.extend(&steps);
+                b.run_all();
+                assert_eq!(b.strips, strips(&steps));
+            },
+        );
     }
 }
 
 #[test]
 fn a_strip_every_cycle_across_steps() {
-    run("stream/throughput", |h: &mut Harness<mm_stream_ctrl::Top>| {
-        let mut b = Bench::new(h, [Pause::Never; 3]);
-        let steps = [(4, 3), (1, 1), (2, 2), (1, 5)].map(|(groups, tile_rows)| Step { groups, tile_rows });
-        b.steps.extend(&steps);
-        b.run_all();
-        assert_eq!(b.streaming, strips(&steps), "no cycle between the first strip and the last is lost");
-        assert!(b.reasons[2] == 0 && b.reasons[0] == 0, "{:?}", b.reasons);
-    });
+    run(
+        "stream/throughput",
+        |h: &mut Harness<mm_stream_ctrl::Top>| {
+            let mut b = Bench::new(h, [Pause::Never; 3]);
+            let steps = [(4, 3), (1, 1), (2, 2), (1, 5)]
+                .map(|(groups, tile_rows)| Step { groups, tile_rows });
+            b.steps.extend(&steps);
+            b.run_all();
+            assert_eq!(
+                b.streaming,
+                strips(&steps),
+                "no cycle between the first strip and the last is lost"
+            );
+            assert!(b.reasons[2] == 0 && b.reasons[0] == 0, "{:?}", b.reasons);
+        },
+    );
 }
 
 #[test]
@@ -182,7 +228,11 @@ fn reasons_by_precedence() {
         // No step: ports with data lack activations.
         (h.dut.i.fifo_valid_i, h.dut.i.no_room_i) = (0b0110, 1);
         assert_eq!(masks(h), [0b1001, 0b0110, 0, 0]);
-        (h.dut.i.step_valid_i, h.dut.i.step_groups_i, h.dut.i.step_tile_rows_i) = (1, 1, 1);
+        (
+            h.dut.i.step_valid_i,
+            h.dut.i.step_groups_i,
+            h.dut.i.step_tile_rows_i,
+        ) = (1, 1, 1);
         h.step();
         h.dut.i.step_valid_i = 0;
         for _ in 0..3 {
@@ -204,34 +254,50 @@ fn reasons_by_precedence() {
 #[test]
 fn halt_offers_nothing_new() {
     for round in 0..8 {
-        run(&format!("stream/halt/{round}"), |h: &mut Harness<mm_stream_ctrl::Top>| {
-            let pauses = random_pauses(h);
-            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-            let mut b = Bench::new(h, pauses);
-            for _ in 0..10 {
-                b.steps.extend([Step { groups: 3, tile_rows: 9 }; 2]);
-                for _ in 0..rng.random_range(5..300) {
-                    b.step();
+        run(
+            &format!("stream/halt/{round}"),
+            |h: &mut Harness<mm_stream_ctrl::Top>| {
+                let pauses = random_pauses(h);
+                let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+                let mut b = Bench::new(h, pauses);
+                for _ in 0..10 {
+                    b.steps.extend(
+                        [Step {
+                            groups: 3,
+                            tile_rows: 9,
+                        }; 2],
+                    );
+                    for _ in 0..rng.random_range(5..300) {
+                        b.step();
+                    }
+                    b.h.dut.i.enable_i = 0;
+                    let before = b.strips;
+                    for _ in 0..200 {
+                        b.step();
+                    }
+                    assert!(
+                        b.strips <= before + 1,
+                        "at most the strip that was offered is taken"
+                    );
+                    b.h.dut.i.flush_i = 1;
+                    b.h.dut.i.step_valid_i = 0;
+                    b.h.step();
+                    b.h.dut.i.flush_i = 0;
+                    b.phase += 1;
+                    b.h.dut.i.enable_i = 1;
+                    b.steps.clear();
+                    b.inside.clear();
+                    b.at = 0;
+                    b.act_valid = false;
                 }
-                b.h.dut.i.enable_i = 0;
-                let before = b.strips;
-                for _ in 0..200 {
-                    b.step();
-                }
-                assert!(b.strips <= before + 1, "at most the strip that was offered is taken");
-                b.h.dut.i.flush_i = 1;
-                b.h.dut.i.step_valid_i = 0;
-                b.h.step();
-                b.h.dut.i.flush_i = 0;
-                b.phase += 1;
-                b.h.dut.i.enable_i = 1;
-                b.steps.clear();
-                b.inside.clear();
-                b.at = 0;
-                b.act_valid = false;
-            }
-            b.steps.extend([Step { groups: 2, tile_rows: 2 }; 2]);
-            b.run_all();
-        });
+                b.steps.extend(
+                    [Step {
+                        groups: 2,
+                        tile_rows: 2,
+                    }; 2],
+                );
+                b.run_all();
+            },
+        );
     }
 }

@@ -28,7 +28,10 @@ impl Memory {
     /// The word at a 16-byte aligned address.
     pub fn word(&self, address: u64) -> Beat {
         assert_eq!(address % BEAT, 0, "unaligned access at {address:#x}");
-        self.words.get(&address).copied().unwrap_or_else(|| unwritten(address))
+        self.words
+            .get(&address)
+            .copied()
+            .unwrap_or_else(|| unwritten(address))
     }
 
     /// Writes a word.
@@ -40,7 +43,9 @@ impl Memory {
     /// Writes bytes, a multiple of 16.
     pub fn write(&mut self, address: u64, bytes: &[u8]) {
         for (i, chunk) in bytes.chunks_exact(16).enumerate() {
-            let word = std::array::from_fn(|k| u32::from_le_bytes(chunk[4 * k..4 * k + 4].try_into().unwrap()));
+            let word = std::array::from_fn(|k| {
+                u32::from_le_bytes(chunk[4 * k..4 * k + 4].try_into().unwrap())
+            });
             self.set_word(address + BEAT * i as u64, word);
         }
         assert_eq!(bytes.len() % 16, 0, "whole beats only");
@@ -59,7 +64,9 @@ impl Memory {
 
 /// What memory holds where nothing was written.
 pub fn unwritten(address: u64) -> Beat {
-    std::array::from_fn(|k| (address as u32 ^ (address >> 32) as u32).wrapping_mul(0x9E37_79B1) ^ k as u32)
+    std::array::from_fn(|k| {
+        (address as u32 ^ (address >> 32) as u32).wrapping_mul(0x9E37_79B1) ^ k as u32
+    })
 }
 
 /// How a slave behaves.
@@ -133,10 +140,23 @@ impl Burst {
     }
 
     fn check(&self, longest: u64) {
-        assert_eq!(self.address % BEAT, 0, "burst at {:#x} is not aligned", self.address);
-        assert!(self.beats <= longest, "burst of {} beats, at most {longest} promised", self.beats);
+        assert_eq!(
+            self.address % BEAT,
+            0,
+            "burst at {:#x} is not aligned",
+            self.address
+        );
+        assert!(
+            self.beats <= longest,
+            "burst of {} beats, at most {longest} promised",
+            self.beats
+        );
         let last = self.address + BEAT * self.beats - 1;
-        assert_eq!(self.address >> 12, last >> 12, "burst {self:x?} crosses a 4 KiB line");
+        assert_eq!(
+            self.address >> 12,
+            last >> 12,
+            "burst {self:x?} crosses a 4 KiB line"
+        );
     }
 }
 
@@ -180,7 +200,10 @@ impl ReadSlave {
     /// Address of the beat that comes after the one that is offered now, if a burst is under way.
     pub fn next_beat(&self) -> Option<u64> {
         let skip = u64::from(self.drive.valid);
-        let &(burst, done, _) = self.queue.iter().find(|(burst, done, _)| done + skip < burst.beats)?;
+        let &(burst, done, _) = self
+            .queue
+            .iter()
+            .find(|(burst, done, _)| done + skip < burst.beats)?;
         Some(burst.address + BEAT * (done + skip))
     }
 
@@ -289,7 +312,11 @@ impl WriteSlave {
         if !self.drive.b_valid && !paused {
             if let Some(&(burst, from)) = self.complete.front() {
                 self.drive.b_valid = self.cycle >= from;
-                self.drive.b_resp = if self.bad == Some(burst.address) { 3 } else { 0 };
+                self.drive.b_resp = if self.bad == Some(burst.address) {
+                    3
+                } else {
+                    0
+                };
             }
         }
         self.drive
