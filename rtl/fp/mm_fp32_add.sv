@@ -6,24 +6,26 @@
 // Latency:    4 cycles.
 // Throughput: 1 sum a cycle.
 // Stalls:     none; the parent knows when an operation leaves by counting cycles.
-// Numerics:   IEEE 754 binary32, round to nearest even, with docs/arithmetic.md section 1: subnormal
-//             operands are zeros, a subnormal sum becomes the zero of its sign, every NaN is 7FC00000.
+// Numerics:   IEEE 754 binary32, round to nearest even, with docs/arithmetic.md section 1:
+//             subnormal operands are zeros, a subnormal sum becomes the zero of its sign, every NaN
+//             is 7FC00000.
 //
-// One path, made to be small. The operand of larger magnitude is put first by one 31-bit comparison, so
-// the difference of the significands is never negative, and a NaN or an infinity is always found in
-// first place. A sum below 2^-126 is exact, so it can be flushed before rounding.
+// One path, made to be small. The operand of larger magnitude is put first by one 31-bit
+// comparison, so the difference of the significands is never negative, and a NaN or an infinity is
+// always found in first place. A sum below 2^-126 is exact, so it can be flushed before rounding.
 //
-//   stage 1  compare, swap, exponent difference, shift of the small operand by bit 0 of the difference
+//   stage 1  compare, swap, exponent difference, shift of the small operand by bit 0 of it
 //   stage 2  rest of the alignment shift, sticky bit, add or subtract:
 //              first  1.fffffffffffffffffffffff 00          24 + 2 bits
 //              second 0.000001fffffffffffffffff ff | sticky
-//   stage 3  normalize: left by 16, 8, 4, 2 where the bits in front are zero; the carry is the top bit,
-//            so an addition without carry is shifted by 1
+//   stage 3  normalize: left by 16, 8, 4, 2 where the bits in front are zero; the carry is the top
+//            bit, so an addition without carry is shifted by 1
 //   stage 4  left by 1, round; one carry chain over exponent and fraction
 //
-// Whole words are handled at once, without a select that becomes an unpredictable branch, and aligned to bit
-// 31 where they are shifted left: that simulates fast, and the constant zeros below cost nothing in hardware. The ports are visible to Verilator so that the
-// 128 adders of the accelerator share one compiled function instead of being inlined one by one (twice the speed).
+// Whole words are handled at once, without selects that become unpredictable branches, and aligned
+// to bit 31 where they are shifted left: that simulates fast, and the constant zeros below cost
+// nothing in hardware. The ports are visible to Verilator so that the 128 adders of the accelerator
+// share one compiled function instead of being inlined one by one.
 
 module mm_fp32_add (
   /// Clock, rising edge.
@@ -48,7 +50,8 @@ module mm_fp32_add (
   assign first  = a_i ^ (differ & {32{swap}});
   assign second = first[30:0] ^ differ[30:0];
   assign sub    = differ[31];
-  // Of two exponents the second is the smaller, so it is 0 if any is, and the first is 255 if any is.
+  // Of two exponents the second is the smaller, so it is 0 if any is, and the first is 255 if any
+  // is.
   assign any_zero  = second[30:23] == 8'h00;
   assign both_zero = first[30:23] == 8'h00;
   assign any_max   = first[30:23] == 8'hff;
@@ -57,24 +60,24 @@ module mm_fp32_add (
   assign diff      = 7'((first[30:23] - second[30:23]) >> 1);
   assign far       = diff[7:5] != '0;
 
-  logic        sign_q, sub_q, nan_q, far_sticky_q;
+  logic        sign_q, sub_q, nan_q;
   logic [7:0]  exp_q;
   logic [23:0] first_q;
   logic [24:0] second_q;
   logic [3:0]  shift_q;
 
   always_ff @(posedge clk_i) begin
-    sign_q       <= first[31];
-    sub_q        <= sub;
-    nan_q        <= nan;
-    exp_q        <= first[30:23];
-    shift_q      <= diff[4:1];
-    far_sticky_q <= far & ~any_zero & ~any_max;
+    sign_q  <= first[31];
+    sub_q   <= sub;
+    nan_q   <= nan;
+    exp_q   <= first[30:23];
+    shift_q <= diff[4:1];
     // Two zeros (or subnormals): the sum has no bits.
     if (both_zero) first_q <= '0;
     else           first_q <= {1'b1, first[22:0]};
-    // A zero adds nothing; 32 places away only the sticky bit is left; infinity and NaN ignore it.
-    // Bit 0 of the difference needs no subtraction, which saves a stage of the shifter.
+    // A zero adds nothing, and neither does what lies 32 places lower, not even to the rounding;
+    // infinity and NaN ignore it. Bit 0 of the difference needs no subtraction, which saves a stage
+    // of the shifter.
     if (any_zero || any_max || far) second_q <= '0;
     else                            second_q <= {1'b1, second[22:0], 1'b0} >> differ[23];
   end
@@ -88,8 +91,9 @@ module mm_fp32_add (
   assign part      = {second_q, 6'b0} >> {shift_q[1:0], 1'b0};
   assign aligned   = part[30:5] >> {shift_q[3:2], 3'b0};
   assign lost_mask = (31'h20 << {shift_q[3:2], 3'b0}) - 31'd1;
-  assign sticky    = ((part & lost_mask) != '0) | far_sticky_q;
-  // Subtracting a number with a lost tail borrows one unit of the last place; the tail stays sticky.
+  assign sticky    = (part & lost_mask) != '0;
+  // Subtracting a number with a lost tail borrows one unit of the last place; the tail stays
+  // sticky.
   assign carry_in  = sub_q & ~sticky;
   assign total     = {1'b0, first_q, 2'b0} + ({1'b0, aligned} ^ {27{sub_q}}) + 27'(carry_in);
 

@@ -3,17 +3,20 @@
 //
 // FP32 multiplier, product_o = rn(a_i x b_i).
 //
-// Latency:    3 cycles: operands, product of the significands, rounding. The first two are the input and
-//             the product register of a DSP48E2.
+// Latency:    3 cycles: operands, product of the significands, rounding. The first two are the
+//             input and the product register of a DSP48E2.
 // Throughput: 1 product a cycle.
 // Stalls:     none; the parent knows when an operation leaves by counting cycles.
-// Numerics:   IEEE 754 binary32, round to nearest even, with docs/arithmetic.md section 1: subnormal
-//             operands are zeros, a result is rounded and then flushed if subnormal, every NaN is 7FC00000.
+// Numerics:   IEEE 754 binary32, round to nearest even, with docs/arithmetic.md section 1:
+//             subnormal operands are zeros, a result is rounded and then flushed if subnormal,
+//             every NaN is 7FC00000.
 //
-// A b of few significant bits (an FP16 scale has 11) makes the product narrow enough for one DSP48E2.
+// A b of few significant bits (an FP16 scale has 11) makes the product narrow enough for one
+// DSP48E2.
 
 module mm_fp32_mul #(
-  /// Significant bits of b, the leading one included, 3..24; the bits of b's fraction below must be zero.
+  /// Significant bits of b, the leading one included, 3..24; the bits of b's fraction below must be
+  /// zero and are not looked at (the parent asserts it once for all its lanes).
   parameter int unsigned SigBitsB = 24
 ) (
   /// Clock, rising edge.
@@ -65,9 +68,10 @@ module mm_fp32_mul #(
 
   always_ff @(posedge clk_i) begin
     sign_q2    <= sign_q;
-    // Far outside the range of exponents the significands do not matter.
-    zero_q2    <= zero_q | (exp_q[9] & (exp_q[8:0] != 9'h1ff));
-    inf_q2     <= inf_q | (~exp_q[9] & exp_q[8]);
+    // Below exponent 0 a product can only be flushed: at -1 it would have to be in [4 - 2^-22, 4) to
+    // round up to the smallest normal, and no two significands give that.
+    zero_q2    <= zero_q | exp_q[9];
+    inf_q2     <= inf_q;
     nan_q2     <= nan_q;
     exp_q2     <= exp_q[8:0];
     product_q2 <= ProductBits'(sig_a_q) * ProductBits'(sig_b_q);
@@ -86,12 +90,5 @@ module mm_fp32_mul #(
     .nan_i     (nan_q2),
     .product_o
   );
-
-`ifndef SYNTHESIS
-  if (SigBitsB < 24) begin : gen_narrow_b
-    // Bits that the multiplier does not look at are zero.
-    a_b_narrow : assert property (@(posedge clk_i) b_i[23-SigBitsB:0] == '0);
-  end
-`endif
 
 endmodule

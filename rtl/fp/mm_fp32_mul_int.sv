@@ -6,8 +6,8 @@
 // Latency:    3 cycles, as mm_fp32_mul.
 // Throughput: 1 product a cycle.
 // Stalls:     none; the parent knows when an operation leaves by counting cycles.
-// Numerics:   as mm_fp32_mul with float(integer) as second operand: the sign of a x 0 is the sign of a,
-//             infinity x 0 is NaN. The integer 0 has no sign.
+// Numerics:   as mm_fp32_mul with float(integer) as second operand: the sign of a x 0 is the sign
+//             of a, infinity x 0 is NaN. The integer 0 has no sign.
 //
 // The integer is normalized to a significand of 4 bits and an exponent of 2, so the product needs
 // nothing that mm_fp32_mul does not have, only less of it.

@@ -1,19 +1,21 @@
 // Copyright MacroMac contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Last stage of the multipliers: normalizes by at most one place, rounds, and makes the special results.
+// Last stage of the multipliers: normalizes by at most one place, rounds, and makes the special
+// results.
 //
 // Latency:    1 cycle.
 // Throughput: 1 product a cycle.
 // Stalls:     none.
-// Numerics:   docs/arithmetic.md section 1. A product is rounded to a spacing of 2^-149 below 2^-126
-//             and then flushed, so of all products below 2^-126 only those survive that round up to it:
-//             at least 2^-126 - 2^-150, that is 24 leading significant bits that are all ones, one
-//             binade below. There rounding up is forced: all ones carry into exponent 1 and stay, anything
-//             else keeps exponent 0 and is flushed.
+// Numerics:   docs/arithmetic.md section 1. A product is rounded to a spacing of 2^-149 below
+//             2^-126 and then flushed, so of all products below 2^-126 only those survive that
+//             round up to it: at least 2^-126 - 2^-150, that is 24 leading significant bits that
+//             are all ones, one binade below. There rounding up is forced: all ones carry into
+//             exponent 1 and stay, anything else keeps exponent 0 and is flushed.
 
 module mm_fp32_round_mul #(
-  /// Width of the product of the significands, 27..48: a value in [1, 4), two bits before the point.
+  /// Width of the product of the significands, 27..48: a value in [1, 4), two bits before the
+  /// point.
   parameter int unsigned ProductBits  = 48,
   /// Products below 2^-126 occur. If not, the rule above costs nothing.
   parameter bit          CanUnderflow = 1'b1
@@ -22,8 +24,7 @@ module mm_fp32_round_mul #(
   input  logic                   clk_i,
   /// Sign of the product.
   input  logic                   sign_i,
-  /// Biased exponent of a product in [1, 2): 511 is -1, everything else 0..510 is itself. What is smaller
-  /// or larger the parent says by zero_i and inf_i.
+  /// Biased exponent of a product in [1, 2), 0..510; what is smaller the parent says by zero_i.
   input  logic [8:0]             exp_i,
   /// Product of the significands; top bit set means [2, 4).
   input  logic [ProductBits-1:0] product_i,
@@ -44,13 +45,13 @@ module mm_fp32_round_mul #(
   assign top     = product_i[ProductBits-1];
   // Leading one, 23 bits of fraction, guard bit, tail.
   assign sig     = product_i << ~top;
-  // Exponent 0 after normalization: exp_i + top == 0.
-  assign lowest  = CanUnderflow & (exp_i == {9{top}});
+  // Exponent 0, also after normalization.
+  assign lowest  = CanUnderflow & (exp_i == 9'h000) & ~top;
   assign increment = (sig[ProductBits-25] &
                       (sig[ProductBits-24] | (sig[ProductBits-26:0] != '0))) | lowest;
   // One carry chain: fraction, exponent, and the one place of normalization.
   assign rounded = {exp_i, sig[ProductBits-2-:23]} + {8'b0, top, 23'b0} + 32'(increment);
-  assign flushed = CanUnderflow & ((rounded[31:23] == 9'h000) | (rounded[31:23] == 9'h1ff));
+  assign flushed = CanUnderflow & (rounded[31:23] == 9'h000);
 
   logic [31:0] product_q;
 

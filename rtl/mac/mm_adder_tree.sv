@@ -1,8 +1,8 @@
 // Copyright MacroMac contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Levels 1 and 2 of a column's adder tree, sum_o = rn(rn(p0 + p1) + rn(p2 + p3)). Level 3 adds the two
-// halves of a step; it shares an adder with the accumulation (mm_window_acc).
+// Levels 1 and 2 of a column's adder tree, sum_o = rn(rn(p0 + p1) + rn(p2 + p3)). Level 3 adds the
+// two halves of a step; it shares an adder with the accumulation (mm_window_acc).
 //
 // Latency:    8 cycles.
 // Throughput: 1 sum of four a cycle.

@@ -1,17 +1,18 @@
 // Copyright MacroMac contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// MACRO_MAC, `paper` profile: a stream of AWQ_MACRO strips times FP32 activations, 8 output channels at a
-// time. strip -> unpacker -> PE array -> adder trees -> sliding windows -> result.
+// MACRO_MAC, `paper` profile: a stream of AWQ_MACRO strips times FP32 activations, 8 output
+// channels at a time. strip -> unpacker -> PE array -> adder trees -> sliding windows -> result.
 //
 // Latency:    29 cycles from the last strip of an output-channel tile to result_valid_o.
-// Throughput: 1 strip a cycle. Without stalls and with 128 or more input channels (and a result taken
-//             within 6 cycles) no cycle is lost between macros, nor between tiles.
-// Stalls:     a rigid pipeline behind the input: nothing in it ever waits. A phase bit toggles every
-//             cycle from reset on; strips of even index enter in phase 0, odd ones in phase 1, so units that
-//             left reset together stay in step. strip_ready_o depends on registers, on flush_i and, for weight strips,
-//             on act_valid_i: never on strip_valid_i. act_ready_o also depends on strip_valid_i. The last strip of a
-//             tile waits until the result before it has been taken.
+// Throughput: 1 strip a cycle. Without stalls and with 128 or more input channels (and a result
+//             taken within 6 cycles) no cycle is lost between macros, nor between tiles.
+// Stalls:     a rigid pipeline behind the input: nothing in it ever waits. A phase bit toggles
+//             every cycle from reset on; strips of even index enter in phase 0, odd ones in phase
+//             1, so units that left reset together stay in step. strip_ready_o depends on
+//             registers, on flush_i and, for weight strips, on act_valid_i: never on strip_valid_i.
+//             act_ready_o also depends on strip_valid_i. The last strip of a tile waits until the
+//             result before it has been taken.
 // Numerics:   docs/arithmetic.md sections 2 and 3, bit for bit.
 //
 //   cycle  0     strip (and activations) accepted
@@ -28,8 +29,8 @@ module mm_macro_mac (
   input  logic         clk_i,
   /// Reset, synchronous, active low.
   input  logic         rst_ni,
-  /// Forget everything in flight and expect strip 0 of the first macro of a tile; no strip is accepted
-  /// in this cycle. The phase goes on.
+  /// Forget everything in flight and expect strip 0 of the first macro of a tile; no strip is
+  /// accepted in this cycle. The phase goes on.
   input  logic         flush_i,
 
   /// A strip is offered.

@@ -6,13 +6,14 @@
 // Latency:    6 cycles.
 // Throughput: 1 product a cycle.
 // Stalls:     none.
-// Numerics:   docs/arithmetic.md section 2: the zero is subtracted as integers, the activation is multiplied
-//             with the scale, then with the integer; two roundings.
+// Numerics:   docs/arithmetic.md section 2: the zero is subtracted as integers, the activation is
+//             multiplied with the scale, then with the integer; two roundings.
 //
 //   act, scale --[ mm_fp32_mul: 1 2 3 ]--[ mm_fp32_mul_int: 4 5 6 ]--> product
 //   q, zero ---[1: q - z ][2: sign, magnitude ][3]--^
 //
-// The ports are visible to Verilator so that all lanes of the accelerator share one compiled function.
+// The ports are visible to Verilator so that all lanes of the accelerator share one compiled
+// function.
 
 module mm_pe (
   /// Clock, rising edge.

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The 8 x 8 PE array: 8 input rows by 8 output columns, time-shared over two cycles, because a port
-// delivers 32 weights a cycle. So 4 rows x 8 columns of lanes exist; they are rows 0..3 of a step in its
-// first cycle and rows 4..7 in its second.
+// delivers 32 weights a cycle. So 4 rows x 8 columns of lanes exist; they are rows 0..3 of a step
+// in its first cycle and rows 4..7 in its second.
 //
 // Latency:    6 cycles.
 // Throughput: 32 products a cycle.
@@ -37,5 +37,11 @@ module mm_pe_array (
       );
     end
   end
+
+`ifndef SYNTHESIS
+  // The lanes do not look at the lower bits of a scale: they are zero.
+  a_scales_narrow : assert property (@(posedge clk_i)
+      (scales_i & {8{32'h0000_1fff}}) == '0);
+`endif
 
 endmodule

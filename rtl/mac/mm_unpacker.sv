@@ -3,13 +3,13 @@
 //
 // Takes AWQ_MACRO blocks apart: strips in, scales, zeros and 32 weights a cycle out.
 //
-// Latency:    1 cycle from an accepted weight strip to weights_valid_o. Scales and zeros of a macro are in
-//             place before its first weights and stay until after its last ones.
+// Latency:    1 cycle from an accepted weight strip to weights_valid_o. Scales and zeros of a macro
+//             are in place before its first weights and stay until after its last ones.
 // Throughput: 1 strip a cycle, 18 cycles a macro.
-// Stalls:     strip_ready_o depends on registers, on flush_i and, for weight strips, on act_valid_i; never
-//             on strip_valid_i. act_ready_o depends on all of them: activations leave together with
-//             their strip. Strips of even index enter in phase 0, odd ones in phase 1, of a bit that toggles
-//             every cycle from reset on.
+// Stalls:     strip_ready_o depends on registers, on flush_i and, for weight strips, on
+//             act_valid_i; never on strip_valid_i. act_ready_o depends on all of them: activations
+//             leave together with their strip. Strips of even index enter in phase 0, odd ones in
+//             phase 1, of a bit that toggles every cycle from reset on.
 //
 //   strip   0        1       2    3    4    5    ...  16   17
 //   phase   0        1       0    1    0    1         0    1
@@ -123,7 +123,8 @@ module mm_unpacker (
   always_ff @(posedge clk_i) begin
     weights_q      <= strip_data_i;
     weights_hi_q   <= index_q[0];
-    // Strips 2, 3 are step 0 of the macro; a macro has 8 steps, so it keeps the parity of the channel.
+    // Strips 2, 3 are step 0 of the macro; a macro has 8 steps, so it keeps the parity of the
+    // channel.
     weights_odd_q  <= ~index_q[1];
     weights_take_q <= first_q & (index_q[4:1] == 4'd1 || index_q[4:1] == 4'd2);
     if (zeros_fire) zeros_q <= strip_data_i[31:0];

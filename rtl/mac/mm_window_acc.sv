@@ -1,30 +1,32 @@
 // Copyright MacroMac contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sliding-window accumulators of 8 columns: joins the two halves of each step, accumulates the steps of an
-// output channel in two partial sums that take turns, and folds them.
+// Sliding-window accumulators of 8 columns: joins the two halves of each step, accumulates the
+// steps of an output channel in two partial sums that take turns, and folds them.
 //
 // Latency:    13 cycles from hi_valid_i of a channel's last step to result_valid_o.
-// Throughput: 1 step every two cycles. A channel's first halves follow the other's last ones after at least
-//             two cycles without any (the scale and zero strips of the next macro).
-// Stalls:     none; any number of whole two-cycle periods may pass between halves and between steps.
-// Numerics:   docs/arithmetic.md section 3: S = lo + hi; w0 takes S_0, w1 takes S_1, then w(j mod 2) += S_j;
-//             y = w0 + w1.
+// Throughput: 1 step every two cycles. A channel's first halves follow the other's last ones after
+//             at least two cycles without any (the scale and zero strips of the next macro).
+// Stalls:     none; any number of whole two-cycle periods may pass between halves and between
+//             steps.
+// Numerics:   docs/arithmetic.md section 3: S = lo + hi; w0 takes S_0, w1 takes S_1, then
+//             w(j mod 2) += S_j; y = w0 + w1.
 //
-// One adder a column serves all three. Halves "hi" arrive in one phase of a two-cycle period, always the same. With
-// h the cycle of a step's hi:
+// One adder a column serves all three. Halves "hi" arrive in one phase of a two-cycle period,
+// always the same. With h the cycle of a step's hi:
 //
-//   h       lo + hi goes into the adder                    slots of this phase: level 3 only
+//   h       lo + hi goes into the adder (level 3 alone uses the slots of this phase)
 //   h + 4   S leaves the adder
-//   h + 5   step 0, 1: window <- S; else window + S goes in  slots of the other phase: accumulate, fold
-//   h + 9   the accumulated sum leaves: it is at once the operand of the step after next, if that is
-//           here (hi at h + 4), else it waits in the window
-//   h + 9   after the last step: w0 + (what leaves) goes in: the fold. The slot is free, because the
-//           next channel's first hi comes at h + 4 at the earliest and is taken, not added, at h + 9.
+//   h + 5   step 0 or 1: window <- S; else window + S goes in (the other phase: accumulate, fold)
+//   h + 9   the accumulated sum leaves: it is at once the operand of the step after next, if that
+//           is here (hi at h + 4), else it waits in the window
+//   h + 9   after the last step: w0 + (what leaves) goes in: the fold. The slot is free: the next
+//           channel's first hi comes at h + 4 at the earliest and is taken, not added, at h + 9.
 //           w0 is read in the same cycle in which that step overwrites it.
 //   h + 13  y leaves
 //
-// The window is written through the register behind the adder: taken steps at h + 5, sums at h + 10.
+// The window is written through the register behind the adder: taken steps at h + 5, sums at
+// h + 10.
 
 module mm_window_acc (
   /// Clock, rising edge.
@@ -52,7 +54,8 @@ module mm_window_acc (
 );
 
   localparam int unsigned AddCycles = 4;
-  // Cycle, after hi, of the accumulate slot, of the sum's write to the window, and of the fold slot.
+  // Cycle, after hi, of the accumulate slot, of the sum's write to the window, and of the fold
+  // slot.
   localparam int unsigned AccAt   = AddCycles + 1;
   localparam int unsigned WriteAt = AccAt + AddCycles + 1;
   localparam int unsigned FoldAt  = AccAt + AddCycles;

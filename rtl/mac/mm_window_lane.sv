@@ -22,7 +22,8 @@ module mm_window_lane (
   input  logic [31:0] sum_i,
   /// Keep sum_i as the first half of a step.
   input  logic        lo_en_i,
-  /// First operand: 0 first half of a step, 1 window place 0, 2 window place 1, 3 the adder's output.
+  /// First operand: 0 first half of a step, 1 window place 0, 2 window place 1, 3 the adder's
+  /// output.
   input  logic [1:0]  x_sel_i,
   /// Second operand: 0 sum_i, 1 the adder's output a cycle ago, 2 or 3 the adder's output.
   input  logic [1:0]  y_sel_i,

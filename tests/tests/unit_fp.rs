@@ -79,7 +79,8 @@ impl Operator for mm_fp32_mul_int::Top {
     fn drive(i: &mut Self::In, a: u32, b: u32) {
         let b = b as i32;
         i.a_i = a;
-        i.int_neg_i = u8::from(b < 0);
+        // The integer 0 has no sign: what the sign input says about it does not matter.
+        i.int_neg_i = if b == 0 { a as u8 & 1 } else { u8::from(b < 0) };
         i.int_mag_i = b.unsigned_abs() as u8;
     }
     fn result(o: &Self::Out) -> u32 {
@@ -90,7 +91,8 @@ impl Operator for mm_fp32_mul_int::Top {
     }
 }
 
-/// One operand pair a cycle, without a gap; each result is looked for exactly `LATENCY` cycles later.
+/// One operand pair a cycle, without a gap; each result is looked for exactly `LATENCY` cycles
+/// later.
 fn check<T: Operator>(h: &mut Harness<T>, operands: impl Iterator<Item = (u32, u32)>) -> usize {
     let mut pipe = [None; 8];
     let mut count = 0;
@@ -175,7 +177,8 @@ fn sum_partner(a: u32, rng: &mut ChaCha8Rng) -> u32 {
     }
 }
 
-/// A partner for `a` that makes a product difficult: about one in three ends near 2^-126, some near 2^128.
+/// A partner for `a` that makes a product difficult: about one in three ends near 2^-126, some near
+/// 2^128.
 fn product_partner(a: u32, rng: &mut ChaCha8Rng) -> u32 {
     let bits = odd_float(rng);
     let exponent = (a >> 23 & 0xFF) as i32;
@@ -252,7 +255,8 @@ fn mul_equals_golden() {
     });
 }
 
-/// With a narrow second operand: TestFloat's operands cut to 11 bits, every FP16 scale, random ones.
+/// With a narrow second operand: TestFloat's operands cut to 11 bits, every FP16 scale, random
+/// ones.
 #[test]
 fn narrow_mul_equals_golden() {
     run(

@@ -1,8 +1,9 @@
-//! The arithmetic blocks one by one, in the words of `docs/arithmetic.md` and the shape of the RTL units.
+//! The arithmetic blocks one by one, in the words of `docs/arithmetic.md` and the shape of the RTL
+//! units.
 //!
 //! Scalar and slow on purpose: each function is one formula of the page, so that a unit testbench
-//! compares with the formula and not with [`crate::pass`]'s vectorized form of it (a test holds that
-//! form against these).
+//! compares with the formula and not with [`crate::pass`]'s vectorized form of it (a test holds
+//! that form against these).
 
 use crate::fp;
 use crate::macro_block::{self, GROUP, MACRO_BYTES, ReservedBits, TILE};
@@ -31,7 +32,8 @@ pub fn pe_array(
     })
 }
 
-/// Tree levels 1 and 2 of a column (section 3): `rn(rn(p0 + p1) + rn(p2 + p3))`, "lo" or "hi" of a step.
+/// Tree levels 1 and 2 of a column (section 3): `rn(rn(p0 + p1) + rn(p2 + p3))`, "lo" or "hi" of a
+/// step.
 pub fn tree(p: [f32; STRIP_ROWS]) -> f32 {
     fp::add(fp::add(p[0], p[1]), fp::add(p[2], p[3]))
 }

@@ -3,11 +3,11 @@
 //! `docs/arithmetic.md` is the binding description. Everything here follows it operator by operator
 //! and addition by addition:
 //!
-//! - [`fp`]: the four FP32 operators, twice: in integer arithmetic ([`fp::exact`], the definition) and
-//!   on native `f32` (the same bits, fast);
+//! - [`fp`]: the four FP32 operators, twice: in integer arithmetic ([`fp::exact`], the definition)
+//!   and on native `f32` (the same bits, fast);
 //! - [`macro_block`]: what the 288 bytes of an AWQ_MACRO mean;
-//! - [`block`]: PE, adder tree, sliding window and one output-channel tile, in the shape in which the
-//!   unit testbenches drive the RTL;
+//! - [`block`]: PE, adder tree, sliding window and one output-channel tile, in the shape in which
+//!   the unit testbenches drive the RTL;
 //! - [`pass`]: a whole weight matrix, multi-threaded and vectorized.
 //!
 //! The crate depends neither on the packer nor on the RTL, so that a common mistake cannot hide.

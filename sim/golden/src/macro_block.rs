@@ -1,8 +1,8 @@
 //! What the 288 bytes of an AWQ_MACRO mean to the arithmetic.
 //!
-//! 18 strips of 128 bits, little endian: 8 FP16 scales, 8 INT4 zeros (bits 32..127 reserved), and 16
-//! strips of four 32-bit words. Word r of strip 2 + i holds input channel 4i + r of the group; nibble c
-//! of a word, of a scale and of a zero belongs to output channel c of the tile.
+//! 18 strips of 128 bits, little endian: 8 FP16 scales, 8 INT4 zeros (bits 32..127 reserved), and
+//! 16 strips of four 32-bit words. Word r of strip 2 + i holds input channel 4i + r of the group;
+//! nibble c of a word, of a scale and of a zero belongs to output channel c of the tile.
 
 use crate::fp;
 
@@ -46,8 +46,8 @@ pub fn header(block: &[u8; MACRO_BYTES]) -> Result<Header, ReservedBits> {
     Ok(Header { scale, zero })
 }
 
-/// The eight quantized weights of input channel `k` (0..64) of the group, one an output channel, as a
-/// word of nibbles.
+/// The eight quantized weights of input channel `k` (0..64) of the group, one an output channel, as
+/// a word of nibbles.
 #[inline(always)]
 pub fn weights(block: &[u8; MACRO_BYTES], k: usize) -> u32 {
     word(block, WEIGHTS_AT + 4 * k)

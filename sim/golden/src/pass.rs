@@ -1,9 +1,10 @@
 //! A whole pass: one weight matrix in four segments times one activation vector.
 //!
-//! The bits of every result are those of [`crate::block::tile`]; what differs is the speed. Tile rows are
-//! shared out to threads; within a tile the eight output channels are the lanes of a vector, so no
-//! addition ever changes place. Flushing of inputs and the one form of NaN are hoisted out of the loop:
-//! intermediate values are flushed already, and a NaN stays a NaN whatever its payload.
+//! The bits of every result are those of [`crate::block::tile`]; what differs is the speed. Tile
+//! rows are shared out to threads; within a tile the eight output channels are the lanes of a
+//! vector, so no addition ever changes place. Flushing of inputs and the one form of NaN are
+//! hoisted out of the loop: intermediate values are flushed already, and a NaN stays a NaN whatever
+//! its payload.
 
 use rayon::prelude::*;
 use thiserror::Error;
@@ -97,8 +98,9 @@ pub enum GoldenError {
 ///
 /// # Errors
 ///
-/// Lengths that do not match `shape`, or a macro with reserved bits set: the one that the hardware meets
-/// first (lowest tile row, then lowest group, then lowest port). `y` then holds no meaningful values.
+/// Lengths that do not match `shape`, or a macro with reserved bits set: the one that the hardware
+/// meets first (lowest tile row, then lowest group, then lowest port). `y` then holds no meaningful
+/// values.
 pub fn run_pass(
     shape: PassDims,
     segments: [&[u8]; PORTS],
@@ -172,12 +174,12 @@ fn check(
     Ok(())
 }
 
-/// One tile: the bytes of its macros in rising order of group, and flushed activations; `Err` is the
-/// first group whose reserved bits are set.
+/// One tile: the bytes of its macros in rising order of group, and flushed activations; `Err` is
+/// the first group whose reserved bits are set.
 type TileDot = fn(&[u8], &[f32]) -> Result<Lanes, usize>;
 
-/// The widest form that this processor runs. All forms are one source and give the same bits: none of
-/// them reorders an addition or fuses a multiplication.
+/// The widest form that this processor runs. All forms are one source and give the same bits: none
+/// of them reorders an addition or fuses a multiplication.
 fn select_tile_dot() -> TileDot {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {

@@ -1,9 +1,10 @@
-//! The operators in integer arithmetic, on bit patterns: the definition that the fast path must equal.
+//! The operators in integer arithmetic, on bit patterns: the definition that the fast path must
+//! equal.
 //!
 //! Nothing here touches a floating-point register. A finite non-zero number is
-//! `(-1)^sign × frac × 2^exp` with an integer `frac`; the sum or product of two of them is formed without
-//! any loss in 128 bits (or with a sticky bit that stands for the lost tail), then rounded once by
-//! [`round`], then flushed.
+//! `(-1)^sign × frac × 2^exp` with an integer `frac`; the sum or product of two of them is formed
+//! without any loss in 128 bits (or with a sticky bit that stands for the lost tail), then rounded
+//! once by [`round`], then flushed.
 
 use super::NAN_BITS;
 
@@ -91,7 +92,8 @@ pub fn add(a: u32, b: u32) -> u32 {
         (Operand::Finite { .. }, Operand::Zero) => a,
         (Operand::Finite { exp: ea, frac: fa }, Operand::Finite { exp: eb, frac: fb }) => {
             // 64 bits below the larger operand's unit; what lies deeper becomes a sticky bit, which
-            // rounding cannot tell from the real tail (the sum keeps at least 63 exact bits above it).
+            // rounding cannot tell from the real tail (the sum keeps at least 63 exact bits above
+            // it).
             let low = ea.min(eb).max(ea.max(eb) - 64);
             let align = |exp: i32, frac: u32| -> i128 {
                 let up = exp - low;

@@ -1,9 +1,9 @@
 //! The FP32 operators of the PL (`docs/arithmetic.md` section 1).
 //!
-//! [`add`] and [`mul`] use the processor's own `f32` arithmetic, which Rust guarantees to be IEEE 754
-//! with round to nearest even and gradual underflow, and put the project's rules around it as selects
-//! that compile to a few vector instructions. [`exact`] computes the same values from integers alone;
-//! tests hold the two against each other and against Berkeley TestFloat.
+//! [`add`] and [`mul`] use the processor's own `f32` arithmetic, which Rust guarantees to be IEEE
+//! 754 with round to nearest even and gradual underflow, and put the project's rules around it as
+//! selects that compile to a few vector instructions. [`exact`] computes the same values from
+//! integers alone; tests hold the two against each other and against Berkeley TestFloat.
 
 pub mod exact;
 
@@ -15,8 +15,8 @@ pub const NAN_BITS: u32 = 0x7FC0_0000;
 /// This is rule 1 (of an input) and rule 2 (of a result that is rounded already).
 #[inline(always)]
 pub fn flush(x: f32) -> f32 {
-    // "not below" rather than "at least", so that a NaN is kept; a mask rather than a branch, so that
-    // the compiler can do it for eight columns at once.
+    // "not below" rather than "at least", so that a NaN is kept; a mask rather than a branch, so
+    // that the compiler can do it for eight columns at once.
     let below = x.abs() < f32::MIN_POSITIVE;
     let keep = if below { 0x8000_0000 } else { 0xFFFF_FFFF };
     f32::from_bits(x.to_bits() & keep)
@@ -46,7 +46,8 @@ pub fn mul(a: f32, b: f32) -> f32 {
 
 /// a × i for the integer i = q − z; defined as `a × float(i)`.
 ///
-/// The hardware accepts −15..=15; the function is defined for every integer that an `f32` holds exactly.
+/// The hardware accepts −15..=15; the function is defined for every integer that an `f32` holds
+/// exactly.
 #[inline(always)]
 pub fn mul_int(a: f32, i: i32) -> f32 {
     mul(a, i as f32)
