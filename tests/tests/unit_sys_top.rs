@@ -777,6 +777,39 @@ fn interrupt_follows_the_record() {
     });
 }
 
+#[test]
+fn no_room_for_results_stalls_and_loses_nothing() {
+    run("top/no-room", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
+        let mut rng = b.rng.clone();
+        // 150 tile rows are 1200 beats; the result FIFO holds 512.
+        let steps = random_steps(&mut rng, &[(1, 150), (2, 40)]);
+        b.program(&steps);
+        b.store(reg::CTRL, START);
+        b.store(reg::DOORBELL, 2);
+        b.write.stuck = true;
+        for _ in 0..6000 {
+            b.step();
+            b.h.progress();
+        }
+        let strips = b.counter(reg::PORT + 0x08);
+        assert!(
+            strips < 18 * 150,
+            "{strips} strips taken while nothing can leave"
+        );
+        assert!(
+            b.counter(reg::PORT + 0x20) > 1000,
+            "cycles without room are counted"
+        );
+        assert_eq!(b.record(), [0; 4], "nothing is reported");
+        b.write.stuck = false;
+        b.wait_steps(2);
+        for (n, step) in steps.iter().enumerate() {
+            b.check_results(step, &format!("step {n}"));
+        }
+    });
+}
+
 /// Not a check: wall time depends on the machine. Run with `--ignored --nocapture`.
 #[test]
 #[ignore = "measures, checks nothing"]

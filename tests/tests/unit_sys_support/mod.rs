@@ -284,6 +284,8 @@ pub struct WriteSlave {
     drive: WriteDrive,
     /// The burst at this address is answered with an error and not written.
     pub bad: Option<u64>,
+    /// Takes no data.
+    pub stuck: bool,
     /// All bursts whose response was taken.
     pub answered: Vec<Burst>,
 }
@@ -300,6 +302,7 @@ impl WriteSlave {
             cycle: 0,
             drive: WriteDrive::default(),
             bad: None,
+            stuck: false,
             answered: Vec::new(),
         }
     }
@@ -307,7 +310,7 @@ impl WriteSlave {
     /// What to drive in this cycle. Call once a cycle.
     pub fn drive(&mut self) -> WriteDrive {
         self.drive.aw_ready = !self.timing.address.pause();
-        self.drive.w_ready = !self.timing.data.pause();
+        self.drive.w_ready = !self.timing.data.pause() && !self.stuck;
         let paused = self.timing.response.pause();
         if !self.drive.b_valid && !paused {
             if let Some(&(burst, from)) = self.complete.front() {
