@@ -95,7 +95,9 @@ module mm_stream_ctrl
   logic                 weight_strip, ready_to_feed, fire, macro_ends, row_ends, step_ends, take;
 
   assign weight_strip  = strip_q >= StripBits'(HEADER_STRIPS);
-  assign ready_to_feed = active_q & (act_valid_i | ~weight_strip);
+  // Scales and zeros take no activations, but the first strip of a step waits for them all the same: a unit that began
+  // sooner would only wait inside the pass instead of before it.
+  assign ready_to_feed = active_q & (act_valid_i | (begun_q & ~weight_strip));
   // A strip that was offered is offered until it is taken, even if the device halts meanwhile.
   assign strip_valid_o = ready_to_feed & (&fifo_valid_i) & (enable_i | offered_q);
   assign strip_last_o  = group_left_q == 16'd1;

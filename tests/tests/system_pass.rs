@@ -161,7 +161,7 @@ fn rows_can_be_read_before_the_pass_ends() {
 #[test]
 fn units_are_busy_when_memory_is() {
     // K >= 256, from one tile row to many.
-    for (n, k) in [(32, 2048), (256, 256), (640, 896), (128, 4864)] {
+    for (n, k) in [(32, 256), (32, 2048), (256, 256), (640, 896), (128, 4864)] {
         let matrices = [Matrix::random(n, k, 7)];
         let mut device = device(BoardConfig::ideal(), &matrices);
         device.set_program(&[0]).unwrap();

@@ -238,13 +238,17 @@ fn reasons_by_precedence() {
         for _ in 0..3 {
             h.step();
         }
-        // A step, but two ports are empty: the others wait, for room first.
+        // A step without its first activations does not begin.
+        assert_eq!(masks(h), [0b1001, 0b0110, 0, 0]);
+        h.dut.i.act_valid_i = 1;
+        // They are there, but two ports are empty: the others wait, for room first.
         assert_eq!(masks(h), [0b1001, 0, 0b0110, 0]);
         h.dut.i.no_room_i = 0;
         assert_eq!(masks(h), [0b1001, 0, 0, 0b0110]);
-        // Two strips are taken, then activations are missing.
+        // Two strips are taken, the second one without activations; then they are missing.
         (h.dut.i.fifo_valid_i, h.dut.i.strip_ready_i) = (0b1111, 0b1111);
         assert_eq!(masks(h), [0; 4]);
+        h.dut.i.act_valid_i = 0;
         assert_eq!(masks(h), [0; 4]);
         h.dut.i.strip_ready_i = 0;
         assert_eq!(masks(h), [0, 0b1111, 0, 0]);
