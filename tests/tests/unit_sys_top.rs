@@ -486,6 +486,139 @@ fn a_strip_every_cycle() {
 }
 
 #[test]
+fn own_overhead_of_a_step() {
+    run("top/latency", |h: &mut Harness<mm_top::Top>| {
+        let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
+        let mut rng = b.rng.clone();
+        let mut steps = random_steps(&mut rng, &[(4, 4)]);
+        steps[0].descriptor.report_tile_rows = 0;
+        b.program(&steps);
+        b.store(reg::CTRL, START);
+        for _ in 0..500 {
+            b.step();
+            b.h.progress();
+        }
+        b.store(reg::DOORBELL, 1);
+        let rung = b.cycle;
+        let strips = 18 * 4 * 4;
+        b.wait_steps(1);
+        while b.last_record < rung {
+            b.step(); // the response to the record
+        }
+        let total = b.last_record - rung;
+        println!(
+            "top/latency: doorbell to record {total} cycles, {} of them without a strip",
+            total - strips
+        );
+        assert!(total <= strips + 100, "{total} cycles for {strips} strips");
+        assert_eq!(b.counter(reg::STREAM_CYCLES), strips);
+    });
+}
+
+/// Starts a ring with a defect, waits for the halt, checks the record, then resets and runs a good ring.
+fn fault(
+    name: &str,
+    expected: (u32, u32),
+    plant: impl Fn(&mut Bench, &mut Vec<Step>) -> Option<u64>,
+) {
+    for round in 0..3 {
+        run(
+            &format!("top/{name}/{round}"),
+            |h: &mut Harness<mm_top::Top>| {
+                let mut b = Bench::new(
+                    h,
+                    if round == 0 {
+                        |h: &mut _| Timing::ideal(h, 20)
+                    } else {
+                        Timing::random
+                    },
+                );
+                let mut rng = b.rng.clone();
+                let mut steps = random_steps(&mut rng, &SHAPES);
+                let address = plant(&mut b, &mut steps);
+                b.program(&steps);
+                b.store(reg::IRQ_ENABLE, 2);
+                b.store(reg::CTRL, START);
+                b.store(reg::DOORBELL, steps.len() as u32);
+                let mut waited = 0;
+                while b.h.dut.o.irq == 0 {
+                    b.step();
+                    waited += 1;
+                    assert!(waited < 50_000, "no interrupt");
+                    b.h.progress();
+                }
+                let (cause, port) = expected;
+                let error = b.load(reg::ERR_CAUSE);
+                assert_eq!(
+                    (error & 0xFF, error >> 8 & 0xF),
+                    (cause, port),
+                    "ERR_CAUSE {error:#x}"
+                );
+                if let Some(address) = address {
+                    let got = u64::from(b.load(reg::ERR_ADDR_LO))
+                        | u64::from(b.load(reg::ERR_ADDR_HI)) << 32;
+                    assert_eq!(got & !0x3FF, address & !0x3FF, "ERR_ADDR {got:#x}");
+                }
+                assert_eq!(b.load(reg::STATUS), FAULTED);
+                let [done, rows, status, _] = b.record();
+                assert_eq!(b.load(reg::STEPS_DONE), done);
+                assert!(
+                    (done as usize) < steps.len(),
+                    "the step in progress is not done"
+                );
+                if cause == 2 {
+                    assert_eq!(status, 0, "no record after a write error");
+                } else {
+                    assert_eq!(status, cause << 8 | 1);
+                }
+                // What is reported is in memory and good.
+                for (n, step) in steps.iter().enumerate().take(done as usize) {
+                    b.check_results(step, &format!("step {n}"));
+                }
+                let step = &steps[done as usize];
+                for k in 0..rows as usize / 4 {
+                    let got = b.memory.word(step.descriptor.results + 16 * k as u64);
+                    let expected: Beat =
+                        std::array::from_fn(|i| step.expected[4 * k + i].to_bits());
+                    assert_eq!(got, expected, "reported rows of the step in progress");
+                }
+                recovers(&mut b);
+            },
+        );
+    }
+}
+
+/// Soft reset, then a good ring.
+fn recovers(b: &mut Bench) {
+    for slave in b.weights.iter_mut().chain([&mut b.data]) {
+        slave.bad = None;
+    }
+    b.write.bad = None;
+    b.store(reg::CTRL, SOFT_RESET);
+    b.wait_status(IDLE);
+    assert_eq!(b.load(reg::STATUS), IDLE);
+    assert!(b.weights.iter().all(ReadSlave::is_idle) && b.data.is_idle() && b.write.is_idle());
+    b.store(reg::IRQ_STATUS, 3);
+    b.store(reg::WATCHDOG, 0);
+    assert_eq!(b.load(reg::ERR_CAUSE), 0);
+    assert_eq!(b.counter(reg::STEPS), 0, "soft reset clears the counters");
+    let mut rng = b.rng.clone();
+    let steps = random_steps(&mut rng, &SHAPES[..3]);
+    runs_through(b, &steps);
+}
+
+#[test]
+fn fault_read_weights() {
+    for p in 0..4usize {
+        fault(&format!("read-{p}"), (1, p as u32), |b, steps| {
+            let address = steps[0].descriptor.weights[p] + 16 * 300;
+            b.weights[p].bad = Some(address);
+            Some(address)
+        });
+    }
+}
+
+#[test]
 fn fault_read_activations() {
     fault("read-activations", (1, 4), |b, steps| {
         let address = steps[1].descriptor.activations + 16 * 17;
