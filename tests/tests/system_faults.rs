@@ -385,3 +385,31 @@ fn wrong_programs_are_refused_with_step_and_rule() {
     let err = rig.board.alloc(3 << 30, BufferUse::Weights).unwrap_err();
     assert!(matches!(err, DriverError::OutOfMemory { asked, .. } if asked == 3 << 30));
 }
+
+#[test]
+fn stray_dma_ends_the_simulation() {
+    // Byte of a descriptor, bits: what the device then does is right by the contract and wrong for the memory.
+    let cases = [
+        (0x14, 0x10, "m_axi_hpc0 AR", "no buffer holds it"),
+        (0x1A, 0x40, "m_axi_hpc0 AW", "no buffer holds it"),
+        (0x2C, 0x10, "m_axi_hp1 AR", "no buffer holds it"),
+        // Twice as many tile rows: over the end of the buffers.
+        (0x06, 0x04, "m_axi_hp", "no buffer holds it"),
+    ];
+    for (byte, mask, port, what) in cases {
+        let mut rig = rig(slow_data());
+        rig.board.flip_descriptor(0, byte, mask).unwrap();
+        let released = rig.release(1);
+        let text = match released.and_then(|()| rig.finish().map(drop)) {
+            Err(DriverError::Simulation(text)) => text,
+            other => panic!("byte {byte:#x}: {other:?}"),
+        };
+        assert!(text.contains(port) && text.contains(what), "{text}");
+        assert!(
+            text.starts_with("cycle ") && text.contains("DMA must stay in memory"),
+            "{text}"
+        );
+        // Nothing can be trusted any more, so nothing goes on.
+        assert!(matches!(rig.board.reset(), Err(DriverError::Simulation(again)) if again == text));
+    }
+}

@@ -12,10 +12,15 @@ fn main() -> Result<(), DriverError> {
     for block in segment.chunks_exact_mut(288) {
         rng.fill_bytes(block);
         // Finite scales (the exponent's top bit clear) and the zeros strip's reserved bytes.
-        block[..16].chunks_exact_mut(2).for_each(|scale| scale[1] &= 0xBF);
+        block[..16]
+            .chunks_exact_mut(2)
+            .for_each(|scale| scale[1] &= 0xBF);
         block[20..32].fill(0);
     }
-    let pass = PassWeights { shape, segments: [&segment; 4] };
+    let pass = PassWeights {
+        shape,
+        segments: [&segment; 4],
+    };
     let mut device = Device::new(Board::new(BoardConfig::typical(1))?, &[pass])?;
     device.set_program(&[0])?;
     let x: Vec<f32> = (0..shape.k).map(|i| (i as f32 * 0.37).sin()).collect();
@@ -26,7 +31,11 @@ fn main() -> Result<(), DriverError> {
     if let Some(counters) = device.counters()? {
         let khz = counters.cycles as f64 / (counters.sim_wall_ns as f64 * 1e-6);
         let busy = counters.strips[0] as f64 / counters.cycles as f64;
-        println!("{} cycles, {khz:.0} kHz, units busy in {:.0}%", counters.cycles, 100.0 * busy);
+        println!(
+            "{} cycles, {khz:.0} kHz, units busy in {:.0}%",
+            counters.cycles,
+            100.0 * busy
+        );
     }
     Ok(())
 }

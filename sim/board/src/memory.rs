@@ -41,11 +41,6 @@ impl Memory {
         }
     }
 
-    /// First address.
-    pub fn base(&self) -> u64 {
-        self.base
-    }
-
     /// Resolves the address of a burst's first beat; `None` outside the memory.
     pub fn cursor(&self, address: u64) -> Option<Cursor> {
         let at = address
@@ -82,12 +77,15 @@ impl Memory {
 
     /// Copies memory from `address` on; the range must be inside.
     pub fn read(&self, address: u64, out: &mut [u8]) {
-        self.pieces(address, out.len(), |page, offset, range| {
-            match &self.pages[page] {
+        pieces(
+            self.base,
+            address,
+            out.len(),
+            |page, offset, range| match &self.pages[page] {
                 Some(page) => out[range.clone()].copy_from_slice(&page[offset..][..range.len()]),
                 None => out[range].fill(0),
-            }
-        });
+            },
+        );
     }
 
     /// Writes memory from `address` on; the range must be inside.
@@ -108,10 +106,6 @@ impl Memory {
                 page[offset..][..range.len()].fill(0);
             }
         });
-    }
-
-    fn pieces(&self, address: u64, len: usize, piece: impl FnMut(usize, usize, Range)) {
-        pieces(self.base, address, len, piece);
     }
 
     fn page(&mut self, index: usize) -> &mut [u8] {

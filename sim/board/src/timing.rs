@@ -43,7 +43,7 @@ pub trait MemoryTiming: Send {
     fn write_response(&mut self, port: usize, cycle: u64) -> bool;
 }
 
-/// Memory that answers after a latency, with gaps by chance; each port by itself.
+/// How one port of [`SimpleTiming`] answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PortConfig {
     /// Cycles from the acceptance of an address to the first beat, and from the last written beat to the response.
@@ -86,7 +86,7 @@ impl PortConfig {
     }
 }
 
-/// [`MemoryTiming`] of all ports by [`PortConfig`].
+/// Memory that answers after a latency, with gaps by chance; each port by itself.
 pub struct SimpleTiming {
     ports: [Port; PORTS],
 }

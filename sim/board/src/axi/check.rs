@@ -56,11 +56,6 @@ impl<T: Copy + PartialEq + Debug> Held<T> {
         self.waiting = if ready { None } else { now };
         Ok(())
     }
-
-    /// The device was reset.
-    pub fn forget(&mut self) {
-        self.waiting = None;
-    }
 }
 
 /// Where and when a check is made.

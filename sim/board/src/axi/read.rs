@@ -72,11 +72,6 @@ impl ReadSlave {
         }
     }
 
-    /// Changes what the contract allows (attributes follow their register).
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
     /// Bursts in flight.
     pub fn outstanding(&self) -> usize {
         self.queue.len()

@@ -97,11 +97,6 @@ impl WriteSlave {
         }
     }
 
-    /// Changes what the contract allows (attributes follow their register).
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-    }
-
     /// Bursts in flight, a response that was not taken included.
     pub fn outstanding(&self) -> usize {
         self.bursts.len() + usize::from(self.b.is_some())
