@@ -32,8 +32,12 @@ pub fn extract() -> Result<TempDir> {
     let dir = temp_dir()?;
     for (name, bytes) in FILES {
         let path = dir.path().join(name);
-        std::fs::write(&path, bytes)
-            .with_context(|| format!("{}: cannot write the built-in model", path.display()))?;
+        std::fs::write(&path, bytes).with_context(|| {
+            format!(
+                "{}: cannot write the built-in model; set TMPDIR to a folder with room",
+                path.display()
+            )
+        })?;
     }
     Ok(dir)
 }

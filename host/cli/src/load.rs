@@ -68,7 +68,7 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
             let temp = demo::temp_dir()?;
             let image = temp.path().join("image");
             pack(&checkpoint, &image, |_| {})
-                .context("packing the checkpoint into a temporary image")?;
+                .context("packing the checkpoint into a temporary image (TMPDIR says where)")?;
             ready(Source::open(&image)?, tokenizer)
         }
         source => ready(source, tokenizer),

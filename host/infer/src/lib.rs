@@ -2,11 +2,11 @@
 //! [`macromac_driver::Accelerator`], sampling and text.
 //!
 //! * a checkpoint: [`config`], [`store`], [`checkpoint`], [`fused`] (which matrices make up a pass);
-//! * into an image: [`quant`] (the quantizer), [`pack`];
+//! * into an image: [`quant`] (the quantizer), [`mod@pack`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
 //! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
-//! * from logits to text: [`sampler`], [`tokenizer`], [`generate`].
+//! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`].
 #![warn(missing_docs)]
 
 pub mod checkpoint;

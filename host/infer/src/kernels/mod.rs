@@ -10,7 +10,7 @@
 //!   [`rotary`], rounded to FP32 once. No kernel calls the platform's mathematics library.
 //! * Parallel work is split by output (row, head): a result never depends on the split.
 //!
-//! [`fused!`] compiles each kernel twice on x86-64, with FMA instructions and without; `mul_add`
+//! The macro `fused!` compiles each kernel twice on x86-64, with FMA instructions and without; `mul_add`
 //! rounds once either way, so both give the same bits.
 
 pub mod attention;
