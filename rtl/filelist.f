@@ -6,6 +6,7 @@ regs/mm_regs.sv
 stream/mm_skid.sv
 stream/mm_fifo.sv
 fp/mm_fp16_to_fp32.sv
+fp/mm_fp32_class.sv
 fp/mm_fp32_round_mul.sv
 fp/mm_fp32_mul.sv
 fp/mm_fp32_mul_int.sv

@@ -36,25 +36,27 @@ module mm_fp32_mul #(
   end
 
   // ---- stage 1: operands ----
-  logic a_zero, a_max, a_nan, b_zero, b_max, b_nan;
+  logic [1:0] class_a, class_b;
 
-  assign a_zero = a_i[30:23] == 8'h00;
-  assign a_max  = a_i[30:23] == 8'hff;
-  assign a_nan  = a_max & (|a_i[22:0]);
-  assign b_zero = b_i[30:23] == 8'h00;
-  assign b_max  = b_i[30:23] == 8'hff;
-  assign b_nan  = b_max & (|b_i[22:0]);
+  mm_fp32_class u_class_a (
+    .number_i (a_i[30:0]),
+    .class_o  (class_a)
+  );
 
-  logic                sign_q, zero_q, inf_q, nan_q;
+  mm_fp32_class u_class_b (
+    .number_i (b_i[30:0]),
+    .class_o  (class_b)
+  );
+
+  logic                sign_q;
+  logic [1:0]          class_q;
   logic [9:0]          exp_q;
   logic [23:0]         sig_a_q;
   logic [SigBitsB-1:0] sig_b_q;
 
   always_ff @(posedge clk_i) begin
     sign_q  <= a_i[31] ^ b_i[31];
-    zero_q  <= a_zero | b_zero;
-    inf_q   <= a_max | b_max;
-    nan_q   <= a_nan | b_nan | (a_zero & b_max) | (a_max & b_zero);
+    class_q <= class_a | class_b;
     // a + b - 127, written so that one carry chain does it.
     exp_q   <= {2'b0, a_i[30:23]} + {2'b0, b_i[30:23]} + 10'h381;
     sig_a_q <= {1'b1, a_i[22:0]};
@@ -62,18 +64,15 @@ module mm_fp32_mul #(
   end
 
   // ---- stage 2: product ----
-  logic                   sign_q2, zero_q2, inf_q2, nan_q2;
-  logic [8:0]             exp_q2;
+  logic                   sign_q2;
+  logic [1:0]             class_q2;
+  logic [9:0]             exp_q2;
   logic [ProductBits-1:0] product_q2;
 
   always_ff @(posedge clk_i) begin
     sign_q2    <= sign_q;
-    // Below exponent 0 a product can only be flushed: at -1 it would have to be in [4 - 2^-22, 4) to
-    // round up to the smallest normal, and no two significands give that.
-    zero_q2    <= zero_q | exp_q[9];
-    inf_q2     <= inf_q;
-    nan_q2     <= nan_q;
-    exp_q2     <= exp_q[8:0];
+    class_q2   <= class_q;
+    exp_q2     <= exp_q;
     product_q2 <= ProductBits'(sig_a_q) * ProductBits'(sig_b_q);
   end
 
@@ -83,11 +82,10 @@ module mm_fp32_mul #(
   ) u_round (
     .clk_i,
     .sign_i    (sign_q2),
-    .exp_i     (exp_q2),
+    .exp_i     (exp_q2[8:0]),
+    .exp_neg_i (exp_q2[9]),
     .product_i (product_q2),
-    .zero_i    (zero_q2),
-    .inf_i     (inf_q2),
-    .nan_i     (nan_q2),
+    .class_i   (class_q2),
     .product_o
   );
 

@@ -26,11 +26,15 @@ module mm_fp32_mul_int (
 );
 
   // ---- stage 1: operands ----
-  logic       a_zero, a_max, int_zero;
+  logic [1:0] class_a;
+  logic       int_zero;
   logic [3:0] int_sig;
 
-  assign a_zero   = a_i[30:23] == 8'h00;
-  assign a_max    = a_i[30:23] == 8'hff;
+  mm_fp32_class u_class_a (
+    .number_i (a_i[30:0]),
+    .class_o  (class_a)
+  );
+
   assign int_zero = int_mag_i == 4'd0;
 
   // integer = int_sig x 2^(exponent - 3), the top bit of int_sig set unless the integer is 0.
@@ -42,29 +46,29 @@ module mm_fp32_mul_int (
   assign exp_low  = half_sig[3];
   assign int_sig  = half_sig << ~exp_low;
 
-  logic        sign_q, zero_q, nan_q;
+  logic        sign_q;
+  logic [1:0]  class_q;
   logic [8:0]  exp_q;
   logic [23:0] sig_a_q;
   logic [3:0]  sig_i_q;
 
   always_ff @(posedge clk_i) begin
     sign_q  <= a_i[31] ^ (int_neg_i & ~int_zero);
-    zero_q  <= a_zero | int_zero;
-    nan_q   <= a_max & ((|a_i[22:0]) | int_zero);
+    class_q <= class_a | {1'b0, int_zero};
     exp_q   <= {1'b0, a_i[30:23]} + {7'b0, exp_high, exp_low};
     sig_a_q <= {1'b1, a_i[22:0]};
     sig_i_q <= int_sig;
   end
 
   // ---- stage 2: product ----
-  logic        sign_q2, zero_q2, nan_q2;
+  logic        sign_q2;
+  logic [1:0]  class_q2;
   logic [8:0]  exp_q2;
   logic [27:0] product_q2;
 
   always_ff @(posedge clk_i) begin
     sign_q2    <= sign_q;
-    zero_q2    <= zero_q;
-    nan_q2     <= nan_q;
+    class_q2   <= class_q;
     exp_q2     <= exp_q;
     product_q2 <= 28'(sig_a_q) * 28'(sig_i_q);
   end
@@ -78,11 +82,9 @@ module mm_fp32_mul_int (
     .clk_i,
     .sign_i    (sign_q2),
     .exp_i     (exp_q2),
+    .exp_neg_i (1'b0),
     .product_i (product_q2),
-    .zero_i    (zero_q2),
-    // The exponent of an infinity (255 or more) overflows by itself.
-    .inf_i     (1'b0),
-    .nan_i     (nan_q2),
+    .class_i   (class_q2),
     .product_o
   );
 

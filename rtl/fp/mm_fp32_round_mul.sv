@@ -24,21 +24,19 @@ module mm_fp32_round_mul #(
   input  logic                   clk_i,
   /// Sign of the product.
   input  logic                   sign_i,
-  /// Biased exponent of a product in [1, 2), 0..510; what is smaller the parent says by zero_i.
+  /// Biased exponent of a product in [1, 2), 0..510.
   input  logic [8:0]             exp_i,
+  /// The exponent is below 0, exp_i means nothing.
+  input  logic                   exp_neg_i,
   /// Product of the significands; top bit set means [2, 4).
   input  logic [ProductBits-1:0] product_i,
-  /// The result is a zero, whatever exponent and product are.
-  input  logic                   zero_i,
-  /// The result is infinite, unless it is zero.
-  input  logic                   inf_i,
-  /// The result is NaN; overrules everything else.
-  input  logic                   nan_i,
+  /// Kind of the product as in mm_fp32_class: 0 ordinary, 1 zero, 2 infinity, 3 NaN.
+  input  logic [1:0]             class_i,
   /// Rounded product, FP32.
   output logic [31:0]            product_o
 );
 
-  logic                   top, lowest, increment, flushed;
+  logic                   top, lowest, increment, flushed, overflow;
   logic [ProductBits-1:0] sig;
   logic [31:0]            rounded;
 
@@ -50,20 +48,24 @@ module mm_fp32_round_mul #(
   assign increment = (sig[ProductBits-25] &
                       (sig[ProductBits-24] | (sig[ProductBits-26:0] != '0))) | lowest;
   // One carry chain: fraction, exponent, and the one place of normalization.
-  assign rounded = {exp_i, sig[ProductBits-2-:23]} + {8'b0, top, 23'b0} + 32'(increment);
-  assign flushed = CanUnderflow & (rounded[31:23] == 9'h000);
+  assign rounded  = {exp_i, sig[ProductBits-2-:23]} + {8'b0, top, 23'b0} + 32'(increment);
+  // Below exponent 0 a product can only be flushed: at -1 it would have to be in [4 - 2^-22, 4) to
+  // round up to the smallest normal, and no two significands give that.
+  assign flushed  = CanUnderflow & (exp_neg_i | (rounded[31:23] == 9'd0));
+  assign overflow = rounded[31:23] >= 9'd255;
 
   logic [31:0] product_q;
 
   always_ff @(posedge clk_i) begin
-    if (nan_i) begin
-      product_q <= 32'h7fc0_0000;
-    end else if (zero_i || flushed) begin
-      product_q <= {sign_i, 31'b0};
-    end else if (inf_i || rounded[30:23] == 8'hff || rounded[31]) begin
-      product_q <= {sign_i, 8'hff, 23'b0};
-    end else begin
+    // Ordinary results first: the others are rare, which a simulator's branch prediction rewards.
+    if (class_i == 2'd0 && !flushed && !overflow) begin
       product_q <= {sign_i, rounded[30:0]};
+    end else if (class_i == 2'd3) begin
+      product_q <= 32'h7fc0_0000;
+    end else if (class_i == 2'd1 || (class_i == 2'd0 && flushed)) begin
+      product_q <= {sign_i, 31'b0};
+    end else begin
+      product_q <= {sign_i, 8'hff, 23'b0};
     end
   end
 
