@@ -1,4 +1,4 @@
-//! How fast the verilated top runs by itself: `cargo run --release -p macromac-rtl --example speed`.
+//! How fast the verilated top runs by itself: `cargo run --release -p macromac-rtl --example idle_speed`.
 //!
 //! Idle inputs; all logic of the design is evaluated all the same.
 
