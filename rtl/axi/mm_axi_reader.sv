@@ -213,7 +213,7 @@ module mm_axi_reader
     seg_tag_q  <= seg_tag_d;
     if (issue) begin
       ar_addr_q <= seg_addr_q;
-      ar_len_q  <= 8'(len - LenBits'(1));
+      ar_len_q  <= 8'(len) - 8'd1;  // 256 beats: 0 - 1 = 255
     end
   end
 
