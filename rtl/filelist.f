@@ -34,4 +34,8 @@ ctrl/mm_step_issue.sv
 ctrl/mm_completion.sv
 ctrl/mm_sequencer.sv
 ctrl/mm_csr.sv
+axi/mm_weight_port.sv
+stream/mm_activations.sv
+stream/mm_results.sv
+mm_core.sv
 mm_top.sv

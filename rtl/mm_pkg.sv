@@ -22,7 +22,7 @@ package mm_pkg;
   localparam int unsigned DESC_VERSION   = 1;
   localparam int unsigned PAGE_BITS      = 12;   // 4 KiB: alignment of buffers, limit of a burst
 
-  // 65535 tile rows x 65535 groups x 18 strips would need 37 bits; groups is at most 8192 (checked in mm_top).
+  // 65535 tile rows x 65535 groups x 18 strips would need 37 bits; groups is at most 8192 (checked in mm_core).
   localparam int unsigned BEATS_BITS     = 34;
 
   typedef logic [ADDR_BITS-1:0]           addr_t;
@@ -61,6 +61,81 @@ package mm_pkg;
     logic       last;    // the step is in memory with it
     logic       irq;     // the step asks for the interrupt at its end
   } rows_t;
+
+  // ---- bundles between the pins of mm_top and the blocks: req is what the master drives, rsp what the slave drives ----
+
+  typedef struct packed {
+    logic [12:0] awaddr;
+    logic [2:0]  awprot;
+    logic        awvalid;
+    logic [31:0] wdata;
+    logic [3:0]  wstrb;
+    logic        wvalid;
+    logic        bready;
+    logic [12:0] araddr;
+    logic [2:0]  arprot;
+    logic        arvalid;
+    logic        rready;
+  } axil_req_t;
+
+  typedef struct packed {
+    logic        awready;
+    logic        wready;
+    logic [1:0]  bresp;
+    logic        bvalid;
+    logic        arready;
+    logic [31:0] rdata;
+    logic [1:0]  rresp;
+    logic        rvalid;
+  } axil_rsp_t;
+
+  typedef struct packed {
+    addr_t      araddr;
+    logic [7:0] arlen;
+    logic       arvalid;
+    logic       rready;
+  } axi_rd_req_t;
+
+  typedef struct packed {
+    logic                  arready;
+    logic                  rvalid;
+    logic                  rlast;
+    logic [1:0]            rresp;
+    logic [STRIP_BITS-1:0] rdata;
+  } axi_rd_rsp_t;
+
+  typedef struct packed {
+    addr_t                 awaddr;
+    logic [7:0]            awlen;
+    logic                  awvalid;
+    logic                  wlast;
+    logic                  wvalid;
+    logic                  bready;
+    logic [STRIP_BITS-1:0] wdata;
+  } axi_wr_req_t;
+
+  typedef struct packed {
+    logic       awready;
+    logic       wready;
+    logic       bvalid;
+    logic [1:0] bresp;
+  } axi_wr_rsp_t;
+
+  typedef struct packed {
+    logic [3:0] cache;  // AxCACHE
+    logic [2:0] prot;   // AxPROT
+  } axi_attr_t;
+
+  // ---- counters of a weight port (architecture.md, section 7) ----
+
+  typedef struct packed {
+    logic [63:0] beats;
+    logic [63:0] strips;
+    logic [63:0] no_data;
+    logic [63:0] no_activations;
+    logic [63:0] no_room;
+    logic [63:0] lock_step;
+  } port_counts_t;
 
   // FNV-1a (32 bit) over a list of little-endian 32-bit words; the parameters of this hardware in the
   // order of architecture.md section 2.

@@ -20,120 +20,72 @@ module mm_csr
   parameter int unsigned MaxGroups      = 128
 ) (
   /// Clock, rising edge.
-  input  logic                clk_i,
+  input  logic                     clk_i,
   /// Reset, synchronous, active low.
-  input  logic                rst_ni,
+  input  logic                     rst_ni,
 
-  /// AXI4-Lite AW channel: address.
-  input  logic [12:0]         s_axil_awaddr,
-  /// AXI4-Lite AW channel: protection, not used.
-  input  logic [2:0]          s_axil_awprot,
-  /// AXI4-Lite AW channel: valid.
-  input  logic                s_axil_awvalid,
-  /// AXI4-Lite AW channel: ready.
-  output logic                s_axil_awready,
-  /// AXI4-Lite W channel: data.
-  input  logic [31:0]         s_axil_wdata,
-  /// AXI4-Lite W channel: byte enables.
-  input  logic [3:0]          s_axil_wstrb,
-  /// AXI4-Lite W channel: valid.
-  input  logic                s_axil_wvalid,
-  /// AXI4-Lite W channel: ready.
-  output logic                s_axil_wready,
-  /// AXI4-Lite B channel: response.
-  output logic [1:0]          s_axil_bresp,
-  /// AXI4-Lite B channel: valid.
-  output logic                s_axil_bvalid,
-  /// AXI4-Lite B channel: ready.
-  input  logic                s_axil_bready,
-  /// AXI4-Lite AR channel: address.
-  input  logic [12:0]         s_axil_araddr,
-  /// AXI4-Lite AR channel: protection, not used.
-  input  logic [2:0]          s_axil_arprot,
-  /// AXI4-Lite AR channel: valid.
-  input  logic                s_axil_arvalid,
-  /// AXI4-Lite AR channel: ready.
-  output logic                s_axil_arready,
-  /// AXI4-Lite R channel: data.
-  output logic [31:0]         s_axil_rdata,
-  /// AXI4-Lite R channel: response.
-  output logic [1:0]          s_axil_rresp,
-  /// AXI4-Lite R channel: valid.
-  output logic                s_axil_rvalid,
-  /// AXI4-Lite R channel: ready.
-  input  logic                s_axil_rready,
+  /// AXI4-Lite: what the master drives.
+  input  axil_req_t                axil_req_i,
+  /// AXI4-Lite: what we drive.
+  output axil_rsp_t                axil_rsp_o,
 
   /// CTRL.start; pulse.
-  output logic                start_o,
+  output logic                     start_o,
   /// CTRL.stop; pulse.
-  output logic                stop_o,
+  output logic                     stop_o,
   /// CTRL.soft_reset; pulse.
-  output logic                soft_reset_o,
+  output logic                     soft_reset_o,
   /// RING_BASE
-  output logic [63:0]         ring_base_o,
+  output logic [63:0]              ring_base_o,
   /// RING_STEPS
-  output logic [15:0]         ring_steps_o,
+  output logic [15:0]              ring_steps_o,
   /// COMPLETION, bits 39..0
-  output addr_t               completion_o,
-  /// AXI_ATTR.weight_cache
-  output logic [3:0]          weight_cache_o,
-  /// AXI_ATTR.weight_prot
-  output logic [2:0]          weight_prot_o,
-  /// AXI_ATTR.data_cache
-  output logic [3:0]          data_cache_o,
-  /// AXI_ATTR.data_prot
-  output logic [2:0]          data_prot_o,
+  output addr_t                    completion_o,
+  /// AXI_ATTR, weight ports
+  output axi_attr_t                weight_attr_o,
+  /// AXI_ATTR, data port
+  output axi_attr_t                data_attr_o,
   /// WATCHDOG
-  output logic [31:0]         watchdog_o,
+  output logic [31:0]              watchdog_o,
   /// DOORBELL
-  output logic [31:0]         doorbell_o,
+  output logic [31:0]              doorbell_o,
 
   /// DOORBELL becomes 0; pulse.
-  input  logic                doorbell_clear_i,
+  input  logic                     doorbell_clear_i,
   /// STATUS.idle
-  input  logic                idle_i,
+  input  logic                     idle_i,
   /// STATUS.running
-  input  logic                running_i,
+  input  logic                     running_i,
   /// STATUS.draining
-  input  logic                draining_i,
+  input  logic                     draining_i,
   /// STATUS.faulted
-  input  logic                faulted_i,
+  input  logic                     faulted_i,
   /// Sets IRQ_STATUS.step_done; pulse.
-  input  logic                irq_step_i,
+  input  logic                     irq_step_i,
   /// Sets IRQ_STATUS.fault; pulse.
-  input  logic                irq_fault_i,
+  input  logic                     irq_fault_i,
   /// ERR_CAUSE.cause
-  input  cause_e              err_cause_i,
+  input  cause_e                   err_cause_i,
   /// ERR_CAUSE.port
-  input  logic [3:0]          err_port_i,
+  input  logic [3:0]               err_port_i,
   /// ERR_CAUSE.step
-  input  logic [15:0]         err_step_i,
+  input  logic [15:0]              err_step_i,
   /// ERR_ADDR
-  input  addr_t               err_addr_i,
+  input  addr_t                    err_addr_i,
   /// STEPS_DONE
-  input  logic [31:0]         steps_done_i,
+  input  logic [31:0]              steps_done_i,
 
   /// CYCLES
-  input  logic [63:0]         cycles_i,
+  input  logic [63:0]              cycles_i,
   /// STREAM_CYCLES
-  input  logic [63:0]         stream_cycles_i,
+  input  logic [63:0]              stream_cycles_i,
   /// STEPS
-  input  logic [63:0]         steps_i,
-  /// PORT[p].BEATS at bits 64p .. 64p+63; the next five likewise.
-  input  logic [PORTS*64-1:0] beats_i,
-  /// PORT[p].STRIPS
-  input  logic [PORTS*64-1:0] strips_i,
-  /// PORT[p].NO_DATA
-  input  logic [PORTS*64-1:0] no_data_i,
-  /// PORT[p].NO_ACTIVATIONS
-  input  logic [PORTS*64-1:0] no_activations_i,
-  /// PORT[p].NO_ROOM
-  input  logic [PORTS*64-1:0] no_room_i,
-  /// PORT[p].LOCK_STEP
-  input  logic [PORTS*64-1:0] lock_step_i,
+  input  logic [63:0]              steps_i,
+  /// PORT[p]
+  input  port_counts_t [PORTS-1:0] port_counts_i,
 
   /// Interrupt, level, high.
-  output logic                irq_o
+  output logic                     irq_o
 );
 
   localparam logic [31:0] ConfigHash =
@@ -145,44 +97,42 @@ module mm_csr
   mm_regs u_regs (
     .clk(clk_i),
     .rst_n(rst_ni),
-    .s_axil_awready,
-    .s_axil_awvalid,
-    .s_axil_awaddr,
-    .s_axil_awprot,
-    .s_axil_wready,
-    .s_axil_wvalid,
-    .s_axil_wdata,
-    .s_axil_wstrb,
-    .s_axil_bready,
-    .s_axil_bvalid,
-    .s_axil_bresp,
-    .s_axil_arready,
-    .s_axil_arvalid,
-    .s_axil_araddr,
-    .s_axil_arprot,
-    .s_axil_rready,
-    .s_axil_rvalid,
-    .s_axil_rdata,
-    .s_axil_rresp,
+    .s_axil_awready (axil_rsp_o.awready),
+    .s_axil_awvalid (axil_req_i.awvalid),
+    .s_axil_awaddr  (axil_req_i.awaddr),
+    .s_axil_awprot  (axil_req_i.awprot),
+    .s_axil_wready  (axil_rsp_o.wready),
+    .s_axil_wvalid  (axil_req_i.wvalid),
+    .s_axil_wdata   (axil_req_i.wdata),
+    .s_axil_wstrb   (axil_req_i.wstrb),
+    .s_axil_bready  (axil_req_i.bready),
+    .s_axil_bvalid  (axil_rsp_o.bvalid),
+    .s_axil_bresp   (axil_rsp_o.bresp),
+    .s_axil_arready (axil_rsp_o.arready),
+    .s_axil_arvalid (axil_req_i.arvalid),
+    .s_axil_araddr  (axil_req_i.araddr),
+    .s_axil_arprot  (axil_req_i.arprot),
+    .s_axil_rready  (axil_req_i.rready),
+    .s_axil_rvalid  (axil_rsp_o.rvalid),
+    .s_axil_rdata   (axil_rsp_o.rdata),
+    .s_axil_rresp   (axil_rsp_o.rresp),
     .hwif_in,
     .hwif_out
   );
 
   // ---- from the registers ----
 
-  assign start_o        = hwif_out.CTRL.start.value;
-  assign stop_o         = hwif_out.CTRL.stop.value;
-  assign soft_reset_o   = hwif_out.CTRL.soft_reset.value;
-  assign ring_base_o    = {hwif_out.RING_BASE_HI.addr.value, hwif_out.RING_BASE_LO.addr.value};
-  assign ring_steps_o   = hwif_out.RING_STEPS.steps.value;
-  assign completion_o   = {hwif_out.COMPLETION_HI.addr.value[ADDR_BITS-33:0],
-                           hwif_out.COMPLETION_LO.addr.value};
-  assign weight_cache_o = hwif_out.AXI_ATTR.weight_cache.value;
-  assign weight_prot_o  = hwif_out.AXI_ATTR.weight_prot.value;
-  assign data_cache_o   = hwif_out.AXI_ATTR.data_cache.value;
-  assign data_prot_o    = hwif_out.AXI_ATTR.data_prot.value;
-  assign watchdog_o     = hwif_out.WATCHDOG.limit.value;
-  assign doorbell_o     = hwif_out.DOORBELL.steps_ready.value;
+  assign start_o       = hwif_out.CTRL.start.value;
+  assign stop_o        = hwif_out.CTRL.stop.value;
+  assign soft_reset_o  = hwif_out.CTRL.soft_reset.value;
+  assign ring_base_o   = {hwif_out.RING_BASE_HI.addr.value, hwif_out.RING_BASE_LO.addr.value};
+  assign ring_steps_o  = hwif_out.RING_STEPS.steps.value;
+  assign completion_o  = {hwif_out.COMPLETION_HI.addr.value[ADDR_BITS-33:0],
+                          hwif_out.COMPLETION_LO.addr.value};
+  assign weight_attr_o = {hwif_out.AXI_ATTR.weight_cache.value, hwif_out.AXI_ATTR.weight_prot.value};
+  assign data_attr_o   = {hwif_out.AXI_ATTR.data_cache.value, hwif_out.AXI_ATTR.data_prot.value};
+  assign watchdog_o    = hwif_out.WATCHDOG.limit.value;
+  assign doorbell_o    = hwif_out.DOORBELL.steps_ready.value;
 
   // ---- to the registers ----
 
@@ -218,18 +168,18 @@ module mm_csr
   assign hwif_in.STEPS.LO.value.next         = steps_i[31:0];
   assign hwif_in.STEPS.HI.value.next         = steps_i[63:32];
   for (genvar p = 0; p < PORTS; p++) begin : gen_port
-    assign hwif_in.PORT[p].BEATS.LO.value.next          = beats_i[64*p +: 32];
-    assign hwif_in.PORT[p].BEATS.HI.value.next          = beats_i[64*p+32 +: 32];
-    assign hwif_in.PORT[p].STRIPS.LO.value.next         = strips_i[64*p +: 32];
-    assign hwif_in.PORT[p].STRIPS.HI.value.next         = strips_i[64*p+32 +: 32];
-    assign hwif_in.PORT[p].NO_DATA.LO.value.next        = no_data_i[64*p +: 32];
-    assign hwif_in.PORT[p].NO_DATA.HI.value.next        = no_data_i[64*p+32 +: 32];
-    assign hwif_in.PORT[p].NO_ACTIVATIONS.LO.value.next = no_activations_i[64*p +: 32];
-    assign hwif_in.PORT[p].NO_ACTIVATIONS.HI.value.next = no_activations_i[64*p+32 +: 32];
-    assign hwif_in.PORT[p].NO_ROOM.LO.value.next        = no_room_i[64*p +: 32];
-    assign hwif_in.PORT[p].NO_ROOM.HI.value.next        = no_room_i[64*p+32 +: 32];
-    assign hwif_in.PORT[p].LOCK_STEP.LO.value.next      = lock_step_i[64*p +: 32];
-    assign hwif_in.PORT[p].LOCK_STEP.HI.value.next      = lock_step_i[64*p+32 +: 32];
+    assign hwif_in.PORT[p].BEATS.LO.value.next          = port_counts_i[p].beats[31:0];
+    assign hwif_in.PORT[p].BEATS.HI.value.next          = port_counts_i[p].beats[63:32];
+    assign hwif_in.PORT[p].STRIPS.LO.value.next         = port_counts_i[p].strips[31:0];
+    assign hwif_in.PORT[p].STRIPS.HI.value.next         = port_counts_i[p].strips[63:32];
+    assign hwif_in.PORT[p].NO_DATA.LO.value.next        = port_counts_i[p].no_data[31:0];
+    assign hwif_in.PORT[p].NO_DATA.HI.value.next        = port_counts_i[p].no_data[63:32];
+    assign hwif_in.PORT[p].NO_ACTIVATIONS.LO.value.next = port_counts_i[p].no_activations[31:0];
+    assign hwif_in.PORT[p].NO_ACTIVATIONS.HI.value.next = port_counts_i[p].no_activations[63:32];
+    assign hwif_in.PORT[p].NO_ROOM.LO.value.next        = port_counts_i[p].no_room[31:0];
+    assign hwif_in.PORT[p].NO_ROOM.HI.value.next        = port_counts_i[p].no_room[63:32];
+    assign hwif_in.PORT[p].LOCK_STEP.LO.value.next      = port_counts_i[p].lock_step[31:0];
+    assign hwif_in.PORT[p].LOCK_STEP.HI.value.next      = port_counts_i[p].lock_step[63:32];
   end
 
   // ---- interrupt ----

@@ -1,7 +1,7 @@
 // Copyright MacroMac contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Testbench only: mm_axi_reader with its prefetch FIFO, connected as in mm_top.
+// Testbench only: mm_axi_reader with its prefetch FIFO, connected as in mm_weight_port.
 //
 // Latency: as mm_axi_reader and mm_fifo. Throughput: a beat a cycle. Stalls: as mm_axi_reader.
 

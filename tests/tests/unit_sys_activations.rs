@@ -5,7 +5,7 @@ mod unit_sys_support;
 
 use std::collections::VecDeque;
 
-use macromac_rtl::{Harness, Pause, Pauser, mm_tb_activations, run};
+use macromac_rtl::{Harness, Pause, Pauser, mm_activations, run};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use unit_sys_support::{BEAT, Beat, unwritten};
@@ -27,7 +27,7 @@ impl Step {
 }
 
 struct Bench<'a> {
-    h: &'a mut Harness<mm_tb_activations::Top>,
+    h: &'a mut Harness<mm_activations::Top>,
     steps: VecDeque<Step>,
     /// Beats that memory owes.
     owed: VecDeque<u64>,
@@ -46,7 +46,7 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(h: &'a mut Harness<mm_tb_activations::Top>, pauses: [Pause; 3], latency: u64) -> Self {
+    fn new(h: &'a mut Harness<mm_activations::Top>, pauses: [Pause; 3], latency: u64) -> Self {
         let [send, memory, take] = pauses.map(|p| h.pauser(p));
         h.reset();
         Self {
@@ -147,7 +147,7 @@ fn rows_of_the_right_step_under_random_stalls() {
     for round in 0..16 {
         run(
             &format!("activations/random/{round}"),
-            |h: &mut Harness<mm_tb_activations::Top>| {
+            |h: &mut Harness<mm_activations::Top>| {
                 let pauses = std::array::from_fn(|_| Pause::any(h.rng()));
                 let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
                 let mut b = Bench::new(h, pauses, rng.random_range(0..50));
@@ -162,7 +162,7 @@ fn rows_of_the_right_step_under_random_stalls() {
 fn a_word_every_cycle_once_loaded() {
     run(
         "activations/throughput",
-        |h: &mut Harness<mm_tb_activations::Top>| {
+        |h: &mut Harness<mm_activations::Top>| {
             let mut b = Bench::new(h, [Pause::Never; 3], 0);
             for k in 0..10 {
                 // Enough tile rows to cover the load of the next step.
@@ -183,7 +183,7 @@ fn a_word_every_cycle_once_loaded() {
 fn the_first_tile_row_follows_the_load() {
     run(
         "activations/chase",
-        |h: &mut Harness<mm_tb_activations::Top>| {
+        |h: &mut Harness<mm_activations::Top>| {
             let mut b = Bench::new(h, [Pause::Never, Pause::Every { idle: 1 }, Pause::Never], 0);
             b.steps.push_back(Step {
                 page: 0x80_1000,
@@ -205,7 +205,7 @@ fn the_first_tile_row_follows_the_load() {
 fn flush_forgets() {
     run(
         "activations/flush",
-        |h: &mut Harness<mm_tb_activations::Top>| {
+        |h: &mut Harness<mm_activations::Top>| {
             let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
             let mut b = Bench::new(h, [Pause::Never; 3], 3);
             for _ in 0..20 {

@@ -5,7 +5,7 @@ mod unit_sys_support;
 
 use std::collections::VecDeque;
 
-use macromac_rtl::{Harness, Pause, Pauser, mm_tb_results, run};
+use macromac_rtl::{Harness, Pause, Pauser, mm_results, run};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use unit_sys_support::{BEAT, Beat, Burst, Memory, Timing, WriteSlave};
@@ -25,7 +25,7 @@ struct Step {
 type Row = [u32; 32];
 
 struct Bench<'a> {
-    h: &'a mut Harness<mm_tb_results::Top>,
+    h: &'a mut Harness<mm_results::Top>,
     memory: Memory,
     write: WriteSlave,
     steps: VecDeque<Step>,
@@ -48,8 +48,8 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(
-        h: &'a mut Harness<mm_tb_results::Top>,
-        timing: impl Fn(&mut Harness<mm_tb_results::Top>) -> Timing,
+        h: &'a mut Harness<mm_results::Top>,
+        timing: impl Fn(&mut Harness<mm_results::Top>) -> Timing,
         pause: Pause,
     ) -> Self {
         let write = WriteSlave::new(timing(h), 32);
@@ -252,7 +252,7 @@ fn bytes_and_reports_under_random_stalls() {
     for round in 0..16 {
         run(
             &format!("results/random/{round}"),
-            |h: &mut Harness<mm_tb_results::Top>| {
+            |h: &mut Harness<mm_results::Top>| {
                 let pause = Pause::any(h.rng());
                 let mut b = Bench::new(h, Timing::random, pause);
                 b.row_gap = b.rng.random_range(1..30);
@@ -268,7 +268,7 @@ fn progress_is_reported_as_asked() {
     for report in [1, 2, 3, 4, 7] {
         run(
             &format!("results/report/{report}"),
-            |h: &mut Harness<mm_tb_results::Top>| {
+            |h: &mut Harness<mm_results::Top>| {
                 let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
                 // Slow enough that no two reports merge.
                 b.row_gap = 60;
@@ -295,32 +295,29 @@ fn progress_is_reported_as_asked() {
 
 #[test]
 fn wide_bursts_and_a_row_every_eight_cycles() {
-    run(
-        "results/throughput",
-        |h: &mut Harness<mm_tb_results::Top>| {
-            let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
-            b.run_steps(&[Step {
-                page: 0x8_1000_0000,
-                tile_rows: 200,
-                report: 0,
-                irq: false,
-            }]);
-            assert!(
-                b.write.answered.iter().filter(|u| u.beats == 32).count() >= 50,
-                "wide bursts"
-            );
-            assert!(
-                b.cycle < 200 * 8 + 60,
-                "{} cycles for 200 tile rows",
-                b.cycle
-            );
-        },
-    );
+    run("results/throughput", |h: &mut Harness<mm_results::Top>| {
+        let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
+        b.run_steps(&[Step {
+            page: 0x8_1000_0000,
+            tile_rows: 200,
+            report: 0,
+            irq: false,
+        }]);
+        assert!(
+            b.write.answered.iter().filter(|u| u.beats == 32).count() >= 50,
+            "wide bursts"
+        );
+        assert!(
+            b.cycle < 200 * 8 + 60,
+            "{} cycles for 200 tile rows",
+            b.cycle
+        );
+    });
 }
 
 #[test]
 fn short_end_of_step() {
-    run("results/latency", |h: &mut Harness<mm_tb_results::Top>| {
+    run("results/latency", |h: &mut Harness<mm_results::Top>| {
         let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
         b.run_steps(&[Step {
             page: 0x8_1000_0000,
@@ -341,7 +338,7 @@ fn write_error_is_not_counted() {
     for round in 0..8 {
         run(
             &format!("results/error/{round}"),
-            |h: &mut Harness<mm_tb_results::Top>| {
+            |h: &mut Harness<mm_results::Top>| {
                 let pause = Pause::any(h.rng());
                 let mut b = Bench::new(h, Timing::random, pause);
                 b.row_gap = 18;

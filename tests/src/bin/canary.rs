@@ -71,7 +71,7 @@ const MUTATIONS: [Mutation; 6] = [
     },
     Mutation {
         block: "result collector",
-        model: "mm_tb_results",
+        model: "mm_results",
         file: "stream/mm_result_collector.sv",
         find: "assign out_data_o = half_q ? out_word[255:128] : out_word[127:0];",
         replace: "assign out_data_o = (half_q ? out_word[255:128] : out_word[127:0]) ^ 128'd1;",

@@ -1,101 +1,103 @@
 // Copyright MacroMac contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Testbench only: mm_result_collector, mm_completion and mm_axi_writer, connected as in mm_top.
+// Results: collects them, writes them to memory, then the completion record about them.
 //
-// Latency: as its parts. Throughput: as its parts. Stalls: as its parts.
+// Latency:    as its parts, mm_result_collector, mm_completion and mm_axi_writer.
+// Throughput: as its parts.
+// Stalls:     as its parts.
 
-module mm_tb_results
+module mm_results
   import mm_pkg::*;
 #(
-  /// As mm_result_collector.
-  parameter int unsigned FifoBeats      = 64,
-  /// As mm_axi_writer.
-  parameter int unsigned MaxOutstanding = 4
+  /// Depth of the FIFO in beats; holds at least a longest burst and one tile row more, >= 40.
+  parameter int unsigned FifoBeats      = 512,
+  /// Bursts without a response at most, >= 1.
+  parameter int unsigned MaxOutstanding = 8
 ) (
   /// Clock, rising edge.
   input  logic                  clk_i,
   /// Reset, synchronous, active low.
   input  logic                  rst_ni,
-  /// As in its parts.
+  /// Forget everything.
   input  logic                  flush_i,
-  /// As in its parts.
+  /// 0: begin no burst, and the counts stay as they are (fault, drain, not running).
   input  logic                  enable_i,
-  /// As mm_completion.
+  /// Nothing is done yet: a program starts, or everything is forgotten; pulse.
   input  logic                  clear_i,
-  /// As mm_completion.
+  /// Descriptors in the ring.
   input  logic [15:0]           ring_steps_i,
-  /// As mm_completion.
+  /// Low half of the cycle counter.
   input  logic [31:0]           stamp_i,
   /// Address of the completion record.
   input  logic [ADDR_BITS-1:0]  record_addr_i,
-  /// As mm_completion.
+  /// Write the record of a fault; held until fault_ready_o.
   input  logic                  fault_valid_i,
-  /// As mm_completion.
+  /// It is with the writer.
   output logic                  fault_ready_o,
-  /// As mm_completion.
+  /// Its cause.
   input  logic [7:0]            fault_cause_i,
-  /// As mm_result_collector.
+  /// A step's results will come.
   input  logic                  step_valid_i,
-  /// As mm_result_collector.
+  /// It is taken; registered.
   output logic                  step_ready_o,
-  /// As mm_result_collector.
+  /// Where they go (4 KiB page).
   input  logic [27:0]           step_page_i,
-  /// As mm_result_collector.
+  /// How many tile rows, >= 1.
   input  logic [15:0]           step_tile_rows_i,
-  /// As mm_result_collector.
+  /// Report when at least so many tile rows more are in memory; 0: only at the end.
   input  logic [15:0]           step_report_i,
-  /// As mm_result_collector.
+  /// The step asks for the interrupt.
   input  logic                  step_irq_i,
-  /// As mm_result_collector.
+  /// Each unit has its 8 results.
   input  logic [PORTS-1:0]      res_valid_i,
-  /// As mm_result_collector.
+  /// All units: taken.
   output logic                  res_ready_o,
-  /// As mm_result_collector.
+  /// Unit p's 8 FP32 at bits 256p .. 256p+255.
   input  logic [PORTS*256-1:0]  res_data_i,
-  /// As mm_result_collector.
+  /// Results wait and the FIFO is full.
   output logic                  blocked_o,
-  /// As mm_axi_writer.
+  /// No burst is under way and no response is missing.
   output logic                  idle_o,
-  /// As mm_axi_writer.
+  /// A response came; pulse.
   output logic                  rsp_valid_o,
-  /// As mm_axi_writer.
+  /// It is bad.
   output logic                  rsp_err_o,
-  /// As mm_axi_writer.
+  /// Address of its burst.
   output logic [ADDR_BITS-1:0]  rsp_addr_o,
-  /// As mm_completion.
+  /// Steps complete since start.
   output logic [31:0]           steps_done_o,
-  /// As mm_completion.
+  /// Ring index of the step that is not complete yet.
   output logic [15:0]           ring_index_o,
-  /// As mm_completion.
+  /// A step is complete; pulse.
   output logic                  step_done_o,
-  /// As mm_completion.
+  /// The interrupt's condition: the record of a step that asks for it is in memory; pulse.
   output logic                  irq_o,
-  /// As mm_completion.
+  /// A report waits for the writer.
   output logic                  pending_o,
-  /// As mm_axi_writer.
+  /// A beat went to memory; pulse.
   output logic                  beat_o,
-  /// As mm_axi_writer.
+  /// AXI4 AW channel: address.
   output logic [ADDR_BITS-1:0]  m_axi_awaddr,
-  /// As mm_axi_writer.
+  /// AXI4 AW channel: beats - 1.
   output logic [7:0]            m_axi_awlen,
-  /// As mm_axi_writer.
+  /// AXI4 AW channel: valid.
   output logic                  m_axi_awvalid,
-  /// As mm_axi_writer.
+  /// AXI4 AW channel: ready.
   input  logic                  m_axi_awready,
-  /// As mm_axi_writer.
+  /// AXI4 W channel: data.
   output logic [STRIP_BITS-1:0] m_axi_wdata,
-  /// As mm_axi_writer.
+  /// AXI4 W channel: last beat of a burst.
   output logic                  m_axi_wlast,
-  /// As mm_axi_writer.
+  /// AXI4 W channel: valid.
   output logic                  m_axi_wvalid,
-  /// As mm_axi_writer.
+  /// AXI4 W channel: ready.
   input  logic                  m_axi_wready,
-  /// As mm_axi_writer.
+  /// AXI4 B channel: response; bit 1 means error.
   input  logic [1:0]            m_axi_bresp,
-  /// As mm_axi_writer.
+  /// AXI4 B channel: valid.
   input  logic                  m_axi_bvalid,
-  /// As mm_axi_writer.
+  /// AXI4 B channel: ready.
   output logic                  m_axi_bready
 );
 

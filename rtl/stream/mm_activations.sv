@@ -1,21 +1,23 @@
 // Copyright MacroMac contributors.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Testbench only: mm_act_loader, mm_act_buffer and mm_act_reader, connected as in mm_top.
+// Activations: loads those of the next step into one bank of the buffer while the other one is read.
 //
-// Latency: as its parts. Throughput: a word in and a word out a cycle. Stalls: as its parts.
+// Latency:    as its parts, mm_act_loader, mm_act_buffer and mm_act_reader.
+// Throughput: a word in and a word out a cycle.
+// Stalls:     as its parts; none is combinational from port to port.
 
-module mm_tb_activations
+module mm_activations
   import mm_pkg::*;
 #(
-  /// As mm_act_buffer.
-  parameter int unsigned MaxGroups = 6
+  /// Groups of 64 input channels that a bank holds, >= 1.
+  parameter int unsigned MaxGroups = 128
 ) (
   /// Clock, rising edge.
   input  logic                  clk_i,
   /// Reset, synchronous, active low.
   input  logic                  rst_ni,
-  /// As in its parts.
+  /// Forget everything: both banks are free.
   input  logic                  flush_i,
   /// A step goes to loader and reader.
   input  logic                  step_valid_i,
@@ -27,23 +29,23 @@ module mm_tb_activations
   input  logic [15:0]           step_groups_i,
   /// Its tile rows.
   input  logic [15:0]           step_tile_rows_i,
-  /// As mm_act_loader.
+  /// A read is wanted.
   output logic                  rd_valid_o,
-  /// As mm_act_loader.
+  /// It is taken.
   input  logic                  rd_ready_i,
-  /// As mm_act_loader.
+  /// Its address.
   output logic [ADDR_BITS-1:0]  rd_addr_o,
-  /// As mm_act_loader.
+  /// Its length, beats.
   output logic [BEATS_BITS-1:0] rd_beats_o,
-  /// As mm_act_loader.
+  /// A beat of it comes now (its data goes to the buffer directly).
   input  logic                  beat_i,
   /// The beat.
   input  logic [STRIP_BITS-1:0] beat_data_i,
-  /// As mm_act_loader.
+  /// The oldest bank in use is free again; pulse.
   input  logic                  release_i,
-  /// As mm_act_reader.
+  /// The buffer's output holds the next word.
   output logic                  act_valid_o,
-  /// As mm_act_reader.
+  /// The word is used now.
   input  logic                  act_pop_i,
   /// The word that act_valid_o announces.
   output logic [STRIP_BITS-1:0] act_data_o
