@@ -171,15 +171,55 @@ package mm_regs_pkg;
     typedef struct packed {
         macromac__counter_lo__in_t LO;
         macromac__counter_hi__in_t HI;
-    } macromac__counter64__in_t;
+    } macromac__counter64_desc_2d9fb2ce_name_d3240659__in_t;
 
     typedef struct packed {
-        macromac__counter64__in_t BEATS;
-        macromac__counter64__in_t STRIPS;
-        macromac__counter64__in_t NO_DATA;
-        macromac__counter64__in_t NO_ACTIVATIONS;
-        macromac__counter64__in_t NO_ROOM;
-        macromac__counter64__in_t LOCK_STEP;
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_98059940_name_0a777135__in_t;
+
+    typedef struct packed {
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_0142b187_name_f3a29486__in_t;
+
+    typedef struct packed {
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_8c2dcd1d_name_47acf620__in_t;
+
+    typedef struct packed {
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_97f042a7_name_0173447d__in_t;
+
+    typedef struct packed {
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_7dda0d99_name_76d686b0__in_t;
+
+    typedef struct packed {
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_44adaa74_name_5ba97a87__in_t;
+
+    typedef struct packed {
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_52998f87_name_c58039ad__in_t;
+
+    typedef struct packed {
+        macromac__counter_lo__in_t LO;
+        macromac__counter_hi__in_t HI;
+    } macromac__counter64_desc_6ac5bf45_name_33b70746__in_t;
+
+    typedef struct packed {
+        macromac__counter64_desc_8c2dcd1d_name_47acf620__in_t BEATS;
+        macromac__counter64_desc_97f042a7_name_0173447d__in_t STRIPS;
+        macromac__counter64_desc_7dda0d99_name_76d686b0__in_t NO_DATA;
+        macromac__counter64_desc_44adaa74_name_5ba97a87__in_t NO_ACTIVATIONS;
+        macromac__counter64_desc_52998f87_name_c58039ad__in_t NO_ROOM;
+        macromac__counter64_desc_6ac5bf45_name_33b70746__in_t LOCK_STEP;
     } macromac__port_counters__in_t;
 
     typedef struct packed {
@@ -194,9 +234,9 @@ package mm_regs_pkg;
         macromac__ERR_ADDR_HI__in_t ERR_ADDR_HI;
         macromac__DOORBELL__in_t DOORBELL;
         macromac__STEPS_DONE__in_t STEPS_DONE;
-        macromac__counter64__in_t CYCLES;
-        macromac__counter64__in_t STREAM_CYCLES;
-        macromac__counter64__in_t STEPS;
+        macromac__counter64_desc_2d9fb2ce_name_d3240659__in_t CYCLES;
+        macromac__counter64_desc_98059940_name_0a777135__in_t STREAM_CYCLES;
+        macromac__counter64_desc_0142b187_name_f3a29486__in_t STEPS;
         macromac__port_counters__in_t [3:0] PORT;
     } macromac__in_t;
 

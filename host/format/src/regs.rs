@@ -193,68 +193,68 @@ pub const DOORBELL: u32 = 0x1000;
 /// Steps done.
 pub const STEPS_DONE: u32 = 0x1004;
 
-/// CYCLES (counter, bits 31..0).
+/// Cycles (counter, bits 31..0). PL cycles since reset.
 pub const CYCLES_LO: u32 = 0x1010;
 
-/// CYCLES (counter, bits 63..32).
+/// Cycles (counter, bits 63..32). PL cycles since reset.
 pub const CYCLES_HI: u32 = 0x1014;
 
-/// STREAM_CYCLES (counter, bits 31..0).
+/// Stream cycles (counter, bits 31..0). Cycles from the first strip of a pass to its last, both included, summed over the passes.
 pub const STREAM_CYCLES_LO: u32 = 0x1018;
 
-/// STREAM_CYCLES (counter, bits 63..32).
+/// Stream cycles (counter, bits 63..32). Cycles from the first strip of a pass to its last, both included, summed over the passes.
 pub const STREAM_CYCLES_HI: u32 = 0x101c;
 
-/// STEPS (counter, bits 31..0).
+/// Steps (counter, bits 31..0). Steps complete.
 pub const STEPS_LO: u32 = 0x1020;
 
-/// STEPS (counter, bits 63..32).
+/// Steps (counter, bits 63..32). Steps complete.
 pub const STEPS_HI: u32 = 0x1024;
 
-/// PORT_BEATS (counter, bits 31..0).
+/// Beats (counter, bits 31..0). Beats read from memory.
 /// Offset in an element of `PORT`.
 pub const PORT_BEATS_LO: u32 = 0x0000;
 
-/// PORT_BEATS (counter, bits 63..32).
+/// Beats (counter, bits 63..32). Beats read from memory.
 /// Offset in an element of `PORT`.
 pub const PORT_BEATS_HI: u32 = 0x0004;
 
-/// PORT_STRIPS (counter, bits 31..0).
+/// Strips (counter, bits 31..0). Strips taken by the unit.
 /// Offset in an element of `PORT`.
 pub const PORT_STRIPS_LO: u32 = 0x0008;
 
-/// PORT_STRIPS (counter, bits 63..32).
+/// Strips (counter, bits 63..32). Strips taken by the unit.
 /// Offset in an element of `PORT`.
 pub const PORT_STRIPS_HI: u32 = 0x000c;
 
-/// PORT_NO_DATA (counter, bits 31..0).
+/// Stall: no data (counter, bits 31..0). Running cycles without a strip: the port's FIFO was empty.
 /// Offset in an element of `PORT`.
 pub const PORT_NO_DATA_LO: u32 = 0x0010;
 
-/// PORT_NO_DATA (counter, bits 63..32).
+/// Stall: no data (counter, bits 63..32). Running cycles without a strip: the port's FIFO was empty.
 /// Offset in an element of `PORT`.
 pub const PORT_NO_DATA_HI: u32 = 0x0014;
 
-/// PORT_NO_ACTIVATIONS (counter, bits 31..0).
+/// Stall: no activations (counter, bits 31..0). Running cycles without a strip: no loaded step.
 /// Offset in an element of `PORT`.
 pub const PORT_NO_ACTIVATIONS_LO: u32 = 0x0018;
 
-/// PORT_NO_ACTIVATIONS (counter, bits 63..32).
+/// Stall: no activations (counter, bits 63..32). Running cycles without a strip: no loaded step.
 /// Offset in an element of `PORT`.
 pub const PORT_NO_ACTIVATIONS_HI: u32 = 0x001c;
 
-/// PORT_NO_ROOM (counter, bits 31..0).
+/// Stall: no room (counter, bits 31..0). Running cycles without a strip: results could not leave.
 /// Offset in an element of `PORT`.
 pub const PORT_NO_ROOM_LO: u32 = 0x0020;
 
-/// PORT_NO_ROOM (counter, bits 63..32).
+/// Stall: no room (counter, bits 63..32). Running cycles without a strip: results could not leave.
 /// Offset in an element of `PORT`.
 pub const PORT_NO_ROOM_HI: u32 = 0x0024;
 
-/// PORT_LOCK_STEP (counter, bits 31..0).
+/// Stall: lock step (counter, bits 31..0). Running cycles without a strip: another port had no data, or it was not this strip's phase.
 /// Offset in an element of `PORT`.
 pub const PORT_LOCK_STEP_LO: u32 = 0x0028;
 
-/// PORT_LOCK_STEP (counter, bits 63..32).
+/// Stall: lock step (counter, bits 63..32). Running cycles without a strip: another port had no data, or it was not this strip's phase.
 /// Offset in an element of `PORT`.
 pub const PORT_LOCK_STEP_HI: u32 = 0x002c;
