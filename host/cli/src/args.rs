@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use macromac_format::Head;
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -14,7 +15,7 @@ pub struct Args {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Quantize a Hugging Face checkpoint and write a model image
+    /// Write a model image of a Hugging Face checkpoint: quantized here, or as AutoAWQ did it
     Pack(PackArgs),
     /// Continue a text
     Run(RunArgs),
@@ -59,6 +60,24 @@ pub enum Json {
     Json,
 }
 
+/// Where the output matrix is computed, and in which precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HeadArg {
+    /// In the accelerator, as the other matrices
+    Int4,
+    /// On the board's processor, from FP16 weights
+    Fp16,
+}
+
+impl From<HeadArg> for Head {
+    fn from(arg: HeadArg) -> Head {
+        match arg {
+            HeadArg::Int4 => Head::Int4,
+            HeadArg::Fp16 => Head::Fp16,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub struct PackArgs {
     /// Folder with config.json, *.safetensors and tokenizer.json
@@ -66,6 +85,9 @@ pub struct PackArgs {
     /// Image folder to write; an older image there is replaced
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
+    /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
+    #[arg(long, value_enum, value_name = "HEAD")]
+    pub head: Option<HeadArg>,
     /// Threads [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
