@@ -21,6 +21,8 @@ pub enum Command {
     Run(RunArgs),
     /// Print the logits that follow token ids
     Logits(LogitsArgs),
+    /// Write a full-size checkpoint with random weights, to exercise everything without the real ones
+    SynthCheckpoint(SynthArgs),
     /// Print the token ids of a text
     Tokenize(TokenizeArgs),
 }
@@ -89,6 +91,30 @@ pub struct PackArgs {
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,
     /// Threads [default: all cores]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// Models whose shape and tokenizer the program carries along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SynthConfig {
+    /// Qwen2.5-0.5B: 494 million weights in BF16, 988 MB
+    #[value(name = "qwen2.5-0.5b")]
+    Qwen25Half,
+}
+
+#[derive(clap::Args)]
+pub struct SynthArgs {
+    /// Model whose shape and tokenizer to take
+    #[arg(long, value_enum, value_name = "MODEL")]
+    pub config: SynthConfig,
+    /// Checkpoint folder to write; must be empty or not exist
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Seed of the weights
+    #[arg(short, long, default_value_t = 0)]
+    pub seed: u64,
+    /// Threads; the weights do not depend on it [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 }

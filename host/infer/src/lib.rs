@@ -3,6 +3,7 @@
 //!
 //! * a checkpoint: [`config`], [`store`], [`autoawq`], [`checkpoint`], [`fused`] (which matrices make up a pass);
 //! * into an image: [`quant`] (the quantizer), [`mod@pack`];
+//! * a checkpoint with random weights: [`synth`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
 //! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
@@ -26,6 +27,7 @@ pub mod sampler;
 pub mod session;
 pub mod source;
 pub mod store;
+pub mod synth;
 pub mod tokenizer;
 
 pub use checkpoint::Checkpoint;
