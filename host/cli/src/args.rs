@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use macromac_format::Head;
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -14,12 +15,14 @@ pub struct Args {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Quantize a Hugging Face checkpoint and write a model image
+    /// Write a model image of a Hugging Face checkpoint: quantized here, or as AutoAWQ did it
     Pack(PackArgs),
     /// Continue a text
     Run(RunArgs),
     /// Print the logits that follow token ids
     Logits(LogitsArgs),
+    /// Write a full-size checkpoint with random weights, to exercise everything without the real ones
+    SynthCheckpoint(SynthArgs),
     /// Print the token ids of a text
     Tokenize(TokenizeArgs),
 }
@@ -59,6 +62,24 @@ pub enum Json {
     Json,
 }
 
+/// Where the output matrix is computed, and in which precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HeadArg {
+    /// In the accelerator, as the other matrices
+    Int4,
+    /// On the board's processor, from FP16 weights
+    Fp16,
+}
+
+impl From<HeadArg> for Head {
+    fn from(arg: HeadArg) -> Head {
+        match arg {
+            HeadArg::Int4 => Head::Int4,
+            HeadArg::Fp16 => Head::Fp16,
+        }
+    }
+}
+
 #[derive(clap::Args)]
 pub struct PackArgs {
     /// Folder with config.json, *.safetensors and tokenizer.json
@@ -66,7 +87,34 @@ pub struct PackArgs {
     /// Image folder to write; an older image there is replaced
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
+    /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
+    #[arg(long, value_enum, value_name = "HEAD")]
+    pub head: Option<HeadArg>,
     /// Threads [default: all cores]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// Models whose shape and tokenizer the program carries along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SynthConfig {
+    /// Qwen2.5-0.5B: 494 million weights in BF16, 988 MB
+    #[value(name = "qwen2.5-0.5b")]
+    Qwen25Half,
+}
+
+#[derive(clap::Args)]
+pub struct SynthArgs {
+    /// Model whose shape and tokenizer to take
+    #[arg(long, value_enum, value_name = "MODEL")]
+    pub config: SynthConfig,
+    /// Checkpoint folder to write; must be empty or not exist
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Seed of the weights
+    #[arg(short, long, default_value_t = 0)]
+    pub seed: u64,
+    /// Threads; the weights do not depend on it [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 }

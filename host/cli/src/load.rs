@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use macromac_infer::{Model, Source, Tokenizer, pack};
+use macromac_infer::{Model, PackOptions, Source, Tokenizer, pack};
 
 use crate::args::{Backend, ModelArgs};
 use crate::{demo, output};
@@ -63,7 +63,7 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
             };
             output::note(&format!(
                 "note: {what}; packing it into a temporary image ({})",
-                macromac_infer::pack::METHOD
+                PackOptions::default().describe(&checkpoint)
             ));
             let temp = demo::temp_dir()?;
             let image = temp.path().join("image");

@@ -13,6 +13,7 @@ mod logits;
 mod output;
 mod pack;
 mod run;
+mod synth;
 mod tokenize;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Pack(a) => pack::pack(&a),
         Command::Run(a) => run::run(&a),
         Command::Logits(a) => logits::logits(&a),
+        Command::SynthCheckpoint(a) => synth::synth(&a),
         Command::Tokenize(a) => tokenize::tokenize(&a),
     };
     match result {

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use macromac_infer::{Checkpoint, Source, pack as pack_checkpoint};
+use macromac_format::Head;
+use macromac_infer::{Checkpoint, PackOptions, Source, pack_with};
 
 use crate::args::PackArgs;
 use crate::output;
@@ -13,12 +14,15 @@ pub fn pack(args: &PackArgs) -> Result<()> {
         macromac_infer::set_threads(threads.into())?;
     }
     let checkpoint = open(args)?;
-    output::print(&format!("method: {}\n", macromac_infer::pack::METHOD))?;
+    let options = PackOptions {
+        head: args.head.map(Head::from),
+    };
+    output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
     // Draws on standard error, and only if that is a terminal.
     let bar = ProgressBar::new(0);
     let style = "{bar:40} {pos}/{len} {msg} {elapsed}";
     bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-    let result = pack_checkpoint(&checkpoint, &args.output, |p| {
+    let result = pack_with(&checkpoint, &args.output, &options, |p| {
         bar.set_length(p.total as u64);
         bar.set_position(p.done as u64);
         bar.set_message(p.next.to_owned());

@@ -203,3 +203,31 @@ fn nothing_is_left_in_the_temporary_folder() {
     assert!(o.status.success());
     assert!(names(dir.path()).is_empty());
 }
+
+/// An FP16 head is no pass: the PS computes it in every backend, from FP16 weights.
+#[test]
+fn the_head_may_stay_in_fp16() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let o = run(&["pack", DEMO, "-o", s(&image), "--head", "fp16"]);
+    assert!(o.status.success(), "{}", stderr(&o));
+    assert!(stdout(&o).contains("FP16 head on the PS"), "{}", stdout(&o));
+    let manifest = std::fs::read_to_string(image.join("model.json")).unwrap();
+    assert!(manifest.contains("\"head\": \"fp16\"") && !manifest.contains("\"lm_head\""));
+    let text = |backend| {
+        let o = run(&[
+            "run",
+            "-m",
+            s(&image),
+            "-p",
+            "Once upon a time",
+            "-n",
+            "8",
+            "--backend",
+            backend,
+        ]);
+        assert!(o.status.success(), "{}", stderr(&o));
+        stdout(&o)
+    };
+    assert_eq!(text("golden"), text("cpu"));
+}

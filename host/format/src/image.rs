@@ -12,7 +12,7 @@ use crate::layout::{Layout, PORTS};
 use crate::manifest::{
     ALIGN, BIN_FILE, Crc, DType, MAGIC, MANIFEST_FILE, Manifest, PassEntry, SIDE_FILES, VERSION,
 };
-use crate::model::Architecture;
+use crate::model::{Architecture, Head};
 
 /// An opened image: `model.bin` mapped, every size, checksum and reserved bit verified.
 #[derive(Debug)]
@@ -207,7 +207,13 @@ fn check_manifest(path: &Path, m: &Manifest) -> Result<(), ImageError> {
     let check = || -> Result<(), String> {
         expect("macro_stride", MACRO_BYTES, m.macro_stride)?;
         expect("quantization.bits", 4, m.quantization.bits)?;
-        expect("quantization.group_size", GROUP, m.quantization.group_size)?;
+        let sizes = [GROUP, 2 * GROUP];
+        if !sizes.contains(&m.quantization.group_size) {
+            return Err(format!(
+                "quantization.group_size: expected one of {sizes:?}, found {}",
+                m.quantization.group_size
+            ));
+        }
         m.architecture.check()?;
         let passes = m.architecture.passes(m.quantization.head);
         expect("number of passes", passes.len(), m.passes.len())?;
@@ -233,6 +239,9 @@ fn check_manifest(path: &Path, m: &Manifest) -> Result<(), ImageError> {
             expect(&what("shape"), &want.shape, &have.shape)?;
             let bytes = want.shape.iter().product::<usize>() * have.dtype.bytes();
             expect(&what("bytes"), bytes as u64, have.bytes)?;
+            if m.quantization.head == Head::Fp16 && want.name == m.architecture.head_tensor() {
+                expect(&what("dtype"), DType::F16, have.dtype)?;
+            }
         }
         for f in &m.files {
             if !SIDE_FILES.contains(&f.name.as_str()) {

@@ -1,5 +1,7 @@
 //! `model.json`: what lies where in an image, and the checksums of all of it.
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::PORTS;
@@ -73,6 +75,9 @@ pub enum DType {
     F32,
 }
 
+/// Numbers that [`DType::widen`] takes at a time.
+const F16_PIECE: usize = 64;
+
 impl DType {
     /// Bytes of one number.
     pub fn bytes(self) -> usize {
@@ -95,8 +100,15 @@ impl DType {
                 }
             }
             DType::F16 => {
-                for (o, b) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-                    *o = half::f16::from_bits(u16::from_le_bytes([b[0], b[1]])).to_f32();
+                // In pieces through a buffer: the bytes may lie unaligned, and the slice conversion
+                // uses the processor's instruction where it has one.
+                let mut half = [f16::ZERO; F16_PIECE];
+                for (o, b) in out.chunks_mut(F16_PIECE).zip(bytes.chunks(2 * F16_PIECE)) {
+                    let half = &mut half[..o.len()];
+                    for (h, b) in half.iter_mut().zip(b.chunks_exact(2)) {
+                        *h = f16::from_bits(u16::from_le_bytes([b[0], b[1]]));
+                    }
+                    half.convert_to_f32_slice(o);
                 }
             }
             DType::F32 => {
@@ -112,11 +124,12 @@ impl DType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantization {
-    /// `rtn`: each weight rounded to the nearest step of its group.
+    /// `rtn`: each weight rounded to the nearest step of its group; `awq`: by activation-aware
+    /// quantization, as an AutoAWQ checkpoint carries it.
     pub method: String,
     /// Bits of a weight: 4.
     pub bits: u32,
-    /// Input channels that share a scale and a zero: 64.
+    /// Input channels that share a scale and a zero: 64, or 128 as two blocks with equal ones.
     pub group_size: usize,
     /// Where the output matrix is computed.
     pub head: Head,

@@ -39,6 +39,18 @@ pub struct Architecture {
 pub enum Head {
     /// In the accelerator, as the other passes.
     Int4,
+    /// On the PS, from FP16 weights: no pass of the program.
+    Fp16,
+}
+
+impl Head {
+    /// Its name in `model.json` and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Head::Int4 => "int4",
+            Head::Fp16 => "fp16",
+        }
+    }
 }
 
 /// Name and shape of a pass.
@@ -167,20 +179,32 @@ impl Architecture {
                     k: h,
                 });
             }
+            Head::Fp16 => {}
         }
         list
     }
 
-    /// The tensors that the PS keeps. An untied embedding is among them; a tied one is not, its
-    /// rows are dequantized from the blocks of `lm_head`.
+    /// Name of the tensor that an FP16 head is: a tied one is stored once, as the embedding.
+    pub fn head_tensor(&self) -> &'static str {
+        if self.tie_word_embeddings {
+            "embedding"
+        } else {
+            "lm_head"
+        }
+    }
+
+    /// The tensors that the PS keeps. An untied embedding is among them; a tied one is not if the
+    /// head is INT4, its rows are then dequantized from the blocks of `lm_head`; an FP16 head that
+    /// is tied is the embedding, one that is not is `lm_head`.
     pub fn tensors(&self, head: Head) -> Vec<TensorShape> {
         let mut list = Vec::new();
         let mut push = |name: String, shape: Vec<usize>| list.push(TensorShape { name, shape });
-        match (self.tie_word_embeddings, head) {
-            (true, Head::Int4) => {}
-            (false, Head::Int4) => {
-                push("embedding".into(), vec![self.vocab_size, self.hidden_size]);
-            }
+        let matrix = || vec![self.vocab_size, self.hidden_size];
+        if !self.tie_word_embeddings || head == Head::Fp16 {
+            push("embedding".into(), matrix());
+        }
+        if !self.tie_word_embeddings && head == Head::Fp16 {
+            push("lm_head".into(), matrix());
         }
         for l in 0..self.num_hidden_layers {
             push(format!("layers.{l}.input_norm"), vec![self.hidden_size]);

@@ -25,7 +25,7 @@ use crate::model::Architecture;
 #[derive(Debug)]
 pub struct ImageWriter {
     out: PathBuf,
-    temp: Temp,
+    temp: Staging,
     bin: BufWriter<File>,
     at: u64,
     passes: Vec<PassEntry>,
@@ -33,14 +33,14 @@ pub struct ImageWriter {
     files: Vec<FileEntry>,
 }
 
-/// The hidden folder: locked while it is alive, removed when it is dropped.
+/// A hidden folder beside a destination: locked while it is alive, removed when it is dropped.
 #[derive(Debug)]
-struct Temp {
+pub struct Staging {
     dir: PathBuf,
     _lock: File,
 }
 
-impl Drop for Temp {
+impl Drop for Staging {
     fn drop(&mut self) {
         // After finish() this is the older image, or nothing. Nobody is left to tell of an error.
         let _ = fs::remove_dir_all(&self.dir);
@@ -56,7 +56,7 @@ impl ImageWriter {
     pub fn create(out: &Path) -> Result<Self, ImageError> {
         let out = resolve(out)?;
         check_destination(&out)?;
-        let temp = Temp::create(&out)?;
+        let temp = Staging::create(&out)?;
         let path = temp.dir.join(BIN_FILE);
         let bin = File::create_new(&path).map_err(ImageError::io(&path, "create"))?;
         Ok(ImageWriter {
@@ -209,8 +209,16 @@ impl ImageWriter {
     }
 }
 
-impl Temp {
-    fn create(out: &Path) -> Result<Self, ImageError> {
+impl Staging {
+    /// The folder for something that will be `out`, empty: what a killed run left there is removed.
+    ///
+    /// # Errors
+    /// [`ImageError::Refused`] if another process is writing there; [`ImageError::Io`] if the folder
+    /// cannot be made.
+    ///
+    /// # Panics
+    /// If `out` is no path of [`resolve`].
+    pub fn create(out: &Path) -> Result<Self, ImageError> {
         let name = out
             .file_name()
             .expect("resolve() leaves a name")
@@ -225,21 +233,30 @@ impl Temp {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(ImageError::Refused {
                 path: out.to_owned(),
-                reason: "another process is writing an image there".into(),
+                reason: "another process is writing there".into(),
             });
         }
         // What a killed run left. From here on the folder is ours, so Drop may remove it.
-        let temp = Temp { dir, _lock: lock };
+        let temp = Staging { dir, _lock: lock };
         for entry in fs::read_dir(&temp.dir).map_err(ImageError::io(&temp.dir, "read"))? {
             let path = entry.map_err(ImageError::io(&temp.dir, "read"))?.path();
             fs::remove_file(&path).map_err(ImageError::io(&path, "remove"))?;
         }
         Ok(temp)
     }
+
+    /// The hidden folder.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
 }
 
-/// The destination as an absolute path without links, so that a rename replaces what it names.
-fn resolve(out: &Path) -> Result<PathBuf, ImageError> {
+/// A destination as an absolute path without links, so that a rename replaces what it names.
+///
+/// # Errors
+/// [`ImageError::Refused`] if it has no name of its own; [`ImageError::Io`] if the folder above it is
+/// not there.
+pub fn resolve(out: &Path) -> Result<PathBuf, ImageError> {
     if let Ok(path) = out.canonicalize() {
         if path.file_name().is_some() {
             return Ok(path);

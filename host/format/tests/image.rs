@@ -165,7 +165,7 @@ fn an_inconsistent_manifest_is_refused() {
     type Change = fn(&mut Manifest);
     let changes: [(&str, Change); 8] = [
         ("macro_stride", |m| m.macro_stride = 276),
-        ("group_size", |m| m.quantization.group_size = 128),
+        ("group_size", |m| m.quantization.group_size = 32),
         ("shape", |m| m.passes[0].shape[0] = 33),
         ("name of a pass", |m| m.passes.swap(0, 1)),
         ("number of passes", |m| drop(m.passes.pop())),

@@ -11,7 +11,8 @@ use crate::InferError;
 ///
 /// # Errors
 /// [`InferError`] if the file is missing, no JSON, or describes a model that this program cannot
-/// run; a setting that would change the result is refused, never ignored.
+/// run; a setting that would change the result is refused, never ignored. How the weights are
+/// quantized is not looked at: [`crate::autoawq::read_quantization`] does.
 pub fn read_config(path: &Path) -> Result<Architecture, InferError> {
     let config = read_json(path)?;
     parse_config(&config).map_err(|reason| InferError::checkpoint(path, reason))
@@ -30,13 +31,6 @@ fn parse_config(c: &Value) -> Result<Architecture, String> {
             "architectures: expected [\"Qwen2ForCausalLM\"], found {}; \
              use a Qwen2 or Qwen2.5 checkpoint",
             Value::from(names.clone())
-        ));
-    }
-    if let Some(q) = present(c, "quantization_config") {
-        return Err(format!(
-            "quantization_config: expected none, found method {}; \
-             use the BF16, FP16 or FP32 checkpoint of the model",
-            q.get("quant_method").unwrap_or(&Value::Null)
         ));
     }
     if let Some(act) = present(c, "hidden_act") {
@@ -130,7 +124,7 @@ pub(crate) fn read_json(path: &Path) -> Result<Value, InferError> {
 }
 
 /// A field that is there and not null.
-fn present<'a>(c: &'a Value, key: &str) -> Option<&'a Value> {
+pub(crate) fn present<'a>(c: &'a Value, key: &str) -> Option<&'a Value> {
     c.get(key).filter(|v| !v.is_null())
 }
 
@@ -156,7 +150,7 @@ fn number_or(c: &Value, key: &str, default: f64) -> Result<f64, String> {
     }
 }
 
-fn wrong(key: &str, expected: &str, found: &Value) -> String {
+pub(crate) fn wrong(key: &str, expected: &str, found: &Value) -> String {
     format!("{key}: expected {expected}, found {found}")
 }
 
@@ -204,7 +198,6 @@ mod tests {
                 json!({"type": "yarn", "factor": 4.0}),
                 "yarn",
             ),
-            ("quantization_config", json!({"quant_method": "awq"}), "awq"),
             ("hidden_size", json!(-1), "-1"),
             ("num_attention_heads", json!(0), "num_attention_heads"),
             ("num_key_value_heads", json!(2), "multiple"),

@@ -1,14 +1,16 @@
 //! Qwen2 inference for MacroMac: checkpoint import, quantization, the forward pass over any
 //! [`macromac_driver::Accelerator`], sampling and text.
 //!
-//! * a checkpoint: [`config`], [`store`], [`checkpoint`], [`fused`] (which matrices make up a pass);
+//! * a checkpoint: [`config`], [`store`], [`autoawq`], [`checkpoint`], [`fused`] (which matrices make up a pass);
 //! * into an image: [`quant`] (the quantizer), [`mod@pack`];
+//! * a checkpoint with random weights: [`synth`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
 //! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
 //! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`].
 #![warn(missing_docs)]
 
+pub mod autoawq;
 pub mod checkpoint;
 pub mod config;
 pub mod cpu;
@@ -25,6 +27,7 @@ pub mod sampler;
 pub mod session;
 pub mod source;
 pub mod store;
+pub mod synth;
 pub mod tokenizer;
 
 pub use checkpoint::Checkpoint;
@@ -33,7 +36,7 @@ pub use error::InferError;
 pub use generate::{Generated, Measured, Options, Stop, generate};
 pub use golden::golden_device;
 pub use model::Model;
-pub use pack::pack;
+pub use pack::{PackOptions, pack, pack_with};
 pub use sampler::{Sampler, Sampling};
 pub use session::Session;
 pub use source::Source;

@@ -6,6 +6,7 @@ use macromac_format::Architecture;
 
 use crate::InferError;
 use crate::config::read_eos;
+use crate::kernels::head::head_product;
 use crate::kernels::rotary::frequencies;
 use crate::source::Source;
 
@@ -66,6 +67,17 @@ impl Model {
     /// The embedding of a token; see [`Source::embedding_row`].
     pub(crate) fn embedding_row(&self, token: u32, out: &mut [f32]) {
         self.source.embedding_row(token as usize, out);
+    }
+
+    /// Whether the output matrix is the PS's work and no pass of the program.
+    pub(crate) fn has_ps_head(&self) -> bool {
+        self.source.ps_head().is_some()
+    }
+
+    /// Logits of a normed residual stream by the PS; see [`Source::ps_head`].
+    pub(crate) fn ps_logits(&self, x: &[f32], logits: &mut [f32]) {
+        let (dtype, weights) = self.source.ps_head().expect("has_ps_head was asked");
+        head_product(dtype, weights, x, logits);
     }
 
     /// Checks token ids against the vocabulary and their number against the context.

@@ -2,16 +2,44 @@
 
 use std::path::Path;
 
+use half::f16;
 use macromac_format::manifest::SIDE_FILES;
-use macromac_format::{GROUP, Head, ImageWriter, Quantization};
+use macromac_format::{DType, GROUP, Head, ImageWriter, QuantMatrix, Quantization};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::read_eos;
 use crate::quant::quantize;
 use crate::{InferError, Tokenizer};
 
-/// What the packer does, in a line for the user.
-pub const METHOD: &str = "round-to-nearest INT4, asymmetric, group size 64, FP16 scales, INT4 head";
+/// What the caller may choose.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PackOptions {
+    /// Where the output matrix is computed; `None`: [`Checkpoint::default_head`].
+    pub head: Option<Head>,
+}
+
+impl PackOptions {
+    /// What packing a checkpoint with these options does, in a line for the user.
+    pub fn describe(&self, checkpoint: &Checkpoint) -> String {
+        let weights = match checkpoint.quantization() {
+            Some(q) => format!(
+                "AutoAWQ's INT4 weights as they are, group size {}",
+                q.group_size
+            ),
+            None => "round-to-nearest INT4, asymmetric, group size 64, FP16 scales".into(),
+        };
+        let head = match self.head(checkpoint) {
+            Head::Int4 if checkpoint.quantization().is_some() => "INT4 head (round-to-nearest)",
+            Head::Int4 => "INT4 head",
+            Head::Fp16 => "FP16 head on the PS",
+        };
+        format!("{weights}, {head}")
+    }
+
+    fn head(&self, checkpoint: &Checkpoint) -> Head {
+        self.head.unwrap_or(checkpoint.default_head())
+    }
+}
 
 /// How far the packer is.
 #[derive(Debug, Clone, Copy)]
@@ -24,38 +52,36 @@ pub struct PackProgress<'a> {
     pub next: &'a str,
 }
 
-/// Quantizes a checkpoint by rounding to nearest and writes the image folder `out`; returns the
-/// length of `model.bin`. An older image there is replaced in one step; after an error nothing is
-/// left of the new one.
+/// [`pack_with`] default options.
+///
+/// # Errors
+/// As [`pack_with`].
+pub fn pack(
+    checkpoint: &Checkpoint,
+    out: &Path,
+    progress: impl FnMut(PackProgress),
+) -> Result<u64, InferError> {
+    pack_with(checkpoint, out, &PackOptions::default(), progress)
+}
+
+/// Writes the image folder `out` of a checkpoint; returns the length of `model.bin`. Weights in full
+/// precision are rounded to nearest, AutoAWQ's are taken as they are. An older image there is
+/// replaced in one step; after an error nothing is left of the new one.
 ///
 /// # Errors
 /// [`InferError`] if a weight cannot be quantized, the tokenizer is unusable, or the image cannot
 /// be written.
-pub fn pack(
+pub fn pack_with(
     checkpoint: &Checkpoint,
     out: &Path,
+    options: &PackOptions,
     mut progress: impl FnMut(PackProgress),
 ) -> Result<u64, InferError> {
     let arch = checkpoint.architecture();
+    let head = options.head(checkpoint);
     let mut writer = ImageWriter::create(out)?;
-    for name in SIDE_FILES {
-        let path = checkpoint.dir().join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => writer.add_file(name, &bytes)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(InferError::io(&path, "read")(e)),
-        }
-    }
-    if !checkpoint.dir().join("generation_config.json").exists() {
-        // An image has no config.json, where such a checkpoint may name its end tokens.
-        let eos = serde_json::json!({ "eos_token_id": read_eos(checkpoint.dir())? });
-        writer.add_file("generation_config.json", eos.to_string().as_bytes())?;
-    }
-    if checkpoint.dir().join("tokenizer.json").exists() {
-        // A broken one is better found now than on the board.
-        Tokenizer::open(checkpoint.dir())?;
-    }
-    let passes = arch.passes(Head::Int4);
+    add_side_files(&mut writer, checkpoint.dir())?;
+    let passes = arch.passes(head);
     let total = passes.len();
     for (done, p) in passes.iter().enumerate() {
         progress(PackProgress {
@@ -63,19 +89,27 @@ pub fn pack(
             total,
             next: &p.name,
         });
-        let matrix = quantize(p.n, p.k, |row, out| checkpoint.pass_row(done, row, out))
-            .map_err(|e| InferError::checkpoint(checkpoint.dir(), format!("{}: {e}", p.name)))?;
+        let matrix = match checkpoint.quantized(done) {
+            Some(m) => m,
+            None => rounded(checkpoint, done, &p.name, p.n, p.k)?,
+        };
         writer.add_pass(&p.name, p.n, p.k, &matrix.to_segments())?;
     }
-    for t in arch.tensors(Head::Int4) {
-        let (dtype, bytes) = checkpoint.tensor(&t.name)?;
-        writer.add_tensor(&t.name, dtype, &t.shape, &bytes)?;
+    for t in arch.tensors(head) {
+        if head == Head::Fp16 && t.name == arch.head_tensor() {
+            let bytes = fp16_head(checkpoint)?;
+            writer.add_tensor(&t.name, DType::F16, &t.shape, &bytes)?;
+        } else {
+            let (dtype, bytes) = checkpoint.tensor(&t.name)?;
+            writer.add_tensor(&t.name, dtype, &t.shape, &bytes)?;
+        }
     }
+    let quantized = checkpoint.quantization();
     let quantization = Quantization {
-        method: "rtn".into(),
+        method: if quantized.is_some() { "awq" } else { "rtn" }.into(),
         bits: 4,
-        group_size: GROUP,
-        head: Head::Int4,
+        group_size: quantized.map_or(GROUP, |q| q.group_size),
+        head,
     };
     let bytes = writer.finish(arch.clone(), quantization)?;
     progress(PackProgress {
@@ -84,4 +118,66 @@ pub fn pack(
         next: "",
     });
     Ok(bytes)
+}
+
+/// The files of a checkpoint that an image carries along.
+fn add_side_files(writer: &mut ImageWriter, dir: &Path) -> Result<(), InferError> {
+    for name in SIDE_FILES {
+        let path = dir.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => writer.add_file(name, &bytes)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(InferError::io(&path, "read")(e)),
+        }
+    }
+    if !dir.join("generation_config.json").exists() {
+        // An image has no config.json, where such a checkpoint may name its end tokens.
+        let eos = serde_json::json!({ "eos_token_id": read_eos(dir)? });
+        writer.add_file("generation_config.json", eos.to_string().as_bytes())?;
+    }
+    if dir.join("tokenizer.json").exists() {
+        // A broken one is better found now than on the board.
+        Tokenizer::open(dir)?;
+    }
+    Ok(())
+}
+
+/// The matrix of a pass, rounded to nearest.
+fn rounded(
+    checkpoint: &Checkpoint,
+    pass: usize,
+    name: &str,
+    n: usize,
+    k: usize,
+) -> Result<QuantMatrix, InferError> {
+    quantize(n, k, |row, out| checkpoint.pass_row(pass, row, out))
+        .map_err(|e| InferError::checkpoint(checkpoint.dir(), format!("{name}: {e}")))
+}
+
+/// The output matrix in FP16: as it is, or rounded to nearest even.
+fn fp16_head(checkpoint: &Checkpoint) -> Result<Vec<u8>, InferError> {
+    let (dtype, bytes) = checkpoint.head();
+    if dtype == DType::F16 {
+        return Ok(bytes.to_vec());
+    }
+    let columns = checkpoint.architecture().hidden_size;
+    let mut wide = vec![0.0; columns];
+    let mut out = Vec::with_capacity(bytes.len() / dtype.bytes() * 2);
+    for (row, bytes) in bytes.chunks_exact(columns * dtype.bytes()).enumerate() {
+        dtype.widen(bytes, &mut wide);
+        for (column, v) in wide.iter().enumerate() {
+            let half = f16::from_f32(*v);
+            if !half.is_finite() {
+                return Err(InferError::checkpoint(
+                    checkpoint.dir(),
+                    format!(
+                        "lm_head: weight [{row}, {column}]: expected a number that FP16 holds \
+                         (at most 65504), found {v}; use --head int4"
+                    ),
+                ));
+            }
+            out.extend_from_slice(&half.to_le_bytes());
+        }
+    }
+    Ok(out)
 }

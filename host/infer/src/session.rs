@@ -1,7 +1,8 @@
 //! One sequence through the model: tokens in, logits out.
 //!
 //! For each token the device runs the passes of the program in order and the PS computes what
-//! lies between them. Positions whose logits nobody needs run a program without `lm_head`.
+//! lies between them. Positions whose logits nobody needs run a program without `lm_head`, and so
+//! does a model whose head the PS computes.
 
 use macromac_driver::Accelerator;
 use macromac_format::model::PASSES_PER_LAYER;
@@ -113,7 +114,7 @@ impl<'a> Session<'a> {
                 "the context is full: expected at most {context} tokens"
             )));
         }
-        self.set_ring(want_logits)?;
+        self.set_ring(want_logits && !self.model.has_ps_head())?;
         let b = &mut self.buffers;
         b.cos.clear();
         b.sin.clear();
@@ -133,7 +134,11 @@ impl<'a> Session<'a> {
             let eps = self.eps();
             let b = &mut self.buffers;
             rms_norm(&b.x, &self.model.final_norm, eps, &mut b.normed);
-            self.device.run_step(&b.normed, &mut b.logits)?;
+            if self.model.has_ps_head() {
+                self.model.ps_logits(&b.normed, &mut b.logits);
+            } else {
+                self.device.run_step(&b.normed, &mut b.logits)?;
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use macromac_format::{Architecture, Head, Image, TILE, matrix};
+use macromac_format::{Architecture, DType, Head, Image, TILE, matrix};
 
 use crate::InferError;
 use crate::checkpoint::Checkpoint;
@@ -64,7 +64,7 @@ impl Source {
     /// Where the output matrix is computed.
     pub fn head(&self) -> Head {
         match self {
-            Source::Checkpoint(_) => Head::Int4,
+            Source::Checkpoint(c) => c.default_head(),
             Source::Image(i) => i.manifest().quantization.head,
         }
     }
@@ -86,6 +86,21 @@ impl Source {
                         _ => row.fill(0.0),
                     }
                 }
+            }
+        }
+    }
+
+    /// Number format and bytes of an output matrix that the PS computes, [vocabulary, hidden];
+    /// `None` if it is a pass ([`Source::head`]).
+    pub fn ps_head(&self) -> Option<(DType, &[u8])> {
+        match (self, self.head()) {
+            (_, Head::Int4) => None,
+            (Source::Checkpoint(c), Head::Fp16) => Some(c.head()),
+            (Source::Image(i), Head::Fp16) => {
+                let t = i
+                    .tensor(i.architecture().head_tensor())
+                    .expect("Image::open checked that all tensors are there");
+                Some((t.dtype, t.bytes))
             }
         }
     }
@@ -116,7 +131,7 @@ impl Source {
     /// # Errors
     /// [`InferError`] if it is not there.
     pub fn tensor(&self, name: &str) -> Result<Vec<f32>, InferError> {
-        let widen = |dtype: macromac_format::DType, bytes: &[u8]| {
+        let widen = |dtype: DType, bytes: &[u8]| {
             let mut out = vec![0.0; bytes.len() / dtype.bytes()];
             dtype.widen(bytes, &mut out);
             out

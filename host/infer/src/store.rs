@@ -45,6 +45,14 @@ pub struct TensorRef {
     pub columns: usize,
 }
 
+/// Where a tensor of 32-bit integers lies.
+#[derive(Debug, Clone, Copy)]
+pub struct WordsRef {
+    file: usize,
+    from: usize,
+    to: usize,
+}
+
 impl TensorStore {
     /// Maps the safetensors files of folder `dir`.
     ///
@@ -62,11 +70,66 @@ impl TensorStore {
         Ok(store)
     }
 
-    /// Finds a tensor and checks its shape and number format.
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Checks that all tensors of these names are there.
+    ///
+    /// # Errors
+    /// [`InferError::Checkpoint`] names all that are not.
+    pub fn require(&self, names: &[String]) -> Result<(), InferError> {
+        let missing: Vec<&str> = names
+            .iter()
+            .filter(|n| !self.has(n))
+            .map(String::as_str)
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(InferError::checkpoint(
+            &self.dir,
+            format!(
+                "tensors {}: expected by config.json, found no such tensor in {} file(s); is the \
+                 checkpoint complete, and config.json its own?",
+                missing.join(", "),
+                self.files.len()
+            ),
+        ))
+    }
+
+    /// Finds a tensor of 32-bit integers and checks its shape.
     ///
     /// # Errors
     /// [`InferError::Checkpoint`] with what was expected and found.
-    pub fn find(&self, name: &str, shape: &[usize]) -> Result<TensorRef, InferError> {
+    pub fn find_words(&self, name: &str, shape: &[usize]) -> Result<WordsRef, InferError> {
+        let t = self.locate(name, shape)?;
+        if t.dtype != Dtype::I32 {
+            return Err(InferError::checkpoint(
+                &self.files[t.file].0,
+                format!("tensor {name}: expected I32, found {:?}", t.dtype),
+            ));
+        }
+        Ok(WordsRef {
+            file: t.file,
+            from: t.from,
+            to: t.to,
+        })
+    }
+
+    /// The little-endian words of a tensor of 32-bit integers.
+    pub fn words(&self, t: &WordsRef) -> &[u8] {
+        &self.files[t.file].1[t.from..t.to]
+    }
+
+    /// Finds a tensor and checks its shape.
+    fn locate(&self, name: &str, shape: &[usize]) -> Result<&Located, InferError> {
         let t = self.tensors.get(name).ok_or_else(|| {
             InferError::checkpoint(
                 &self.dir,
@@ -88,6 +151,16 @@ impl TensorStore {
                 ),
             ));
         }
+        Ok(t)
+    }
+
+    /// Finds a tensor and checks its shape and number format.
+    ///
+    /// # Errors
+    /// [`InferError::Checkpoint`] with what was expected and found.
+    pub fn find(&self, name: &str, shape: &[usize]) -> Result<TensorRef, InferError> {
+        let t = self.locate(name, shape)?;
+        let path = &self.files[t.file].0;
         let dtype = match t.dtype {
             Dtype::BF16 => DType::Bf16,
             Dtype::F16 => DType::F16,

@@ -14,6 +14,7 @@
 //! rounds once either way, so both give the same bits.
 
 pub mod attention;
+pub mod head;
 pub mod math;
 pub mod rotary;
 pub mod vector;

@@ -14,7 +14,7 @@ pub(super) fn fold(s: [f32; LANES]) -> f32 {
 
 /// Sum of a[i] x b[i], in the order of the module.
 #[inline(always)]
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut s = [0f32; LANES];
     let (a4, b4) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let tail = a4.remainder().iter().zip(b4.remainder());
