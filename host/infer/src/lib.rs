@@ -6,13 +6,15 @@
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
 //! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
-//! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`].
+//! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`];
+//! * what a model is worth: [`eval`].
 #![warn(missing_docs)]
 
 pub mod checkpoint;
 pub mod config;
 pub mod cpu;
 pub mod error;
+pub mod eval;
 pub mod fused;
 pub mod generate;
 pub mod golden;
