@@ -22,7 +22,8 @@ impl Progress {
     pub fn new(what: &'static str, total: usize) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total as u64);
-            let style = format!("{{bar:40}} {{pos}}/{{len}} {what} {{msg}} {{elapsed}}, {{eta}} left");
+            let style =
+                format!("{{bar:40}} {{pos}}/{{len}} {what} {{msg}} {{elapsed}}, {{eta}} left");
             bar.set_style(ProgressStyle::with_template(&style).expect("a valid template"));
             bar
         });
@@ -39,7 +40,7 @@ impl Progress {
             // Whenever another eighth is full.
             None if done * LINES / self.total != (done - 1) * LINES / self.total => {
                 let (what, total) = (self.what, self.total);
-                output::note(&format!("{done}/{total} {what} {message}"));
+                output::note(format!("{done}/{total} {what} {message}").trim_end());
             }
             None => {}
         }

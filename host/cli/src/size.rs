@@ -94,10 +94,7 @@ pub fn size(args: &SizeArgs) -> Result<()> {
     });
     let printed = Printed {
         layouts: layouts.collect(),
-        impossible: impossible
-            .iter()
-            .map(|i| (&*i.name, &*i.reason))
-            .collect(),
+        impossible: impossible.iter().map(|i| (&*i.name, &*i.reason)).collect(),
         units,
     };
     Ok(output::print(&(serde_json::to_string(&printed)? + "\n"))?)
@@ -140,7 +137,9 @@ fn tables(all: &[&Sizes], bf16: u64, impossible: &[Impossible]) -> String {
     }
     row("total", &|s| grouped(s.bytes()));
     row("  MB (10^6)", &|s| format!("{:.2}", s.bytes() as f64 / MB));
-    row("  MiB (2^20)", &|s| format!("{:.2}", s.bytes() as f64 / MIB));
+    row("  MiB (2^20)", &|s| {
+        format!("{:.2}", s.bytes() as f64 / MIB)
+    });
     row("  less than bf16", &|s| {
         format!("{:.2} %", reduction(s.bytes() as f64, bf16 as f64))
     });

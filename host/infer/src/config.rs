@@ -30,7 +30,11 @@ pub fn read_architecture(path: &Path) -> Result<(Architecture, u64), InferError>
     let arch = parse_config(&config).map_err(|reason| InferError::checkpoint(path, reason))?;
     // transformers 5 writes `dtype`.
     let dtype = present(&config, "torch_dtype").or_else(|| present(&config, "dtype"));
-    let bytes = if dtype.is_some_and(|d| d == "float32") { 4 } else { 2 };
+    let bytes = if dtype.is_some_and(|d| d == "float32") {
+        4
+    } else {
+        2
+    };
     Ok((arch, bytes))
 }
 

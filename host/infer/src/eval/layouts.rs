@@ -200,7 +200,11 @@ fn image(arch: &Architecture, head: ImageHead, number_bytes: u64) -> Sizes {
         (true, _) => 0,
     };
     for _ in 0..copies {
-        let width = if head == ImageHead::Fp16 { 2 } else { number_bytes };
+        let width = if head == ImageHead::Fp16 {
+            2
+        } else {
+            number_bytes
+        };
         let bytes = (vocab * h) as u64 * width;
         s.add_tensor("embed_tokens", bytes);
         place(bytes);
@@ -260,7 +264,10 @@ mod tests {
         // The published Instruct-AWQ file is this with `lm_head.weight` stored again: one more tensor
         // and another note in the header.
         let g128 = by("autoawq-g128").bytes();
-        assert_eq!(g128 - by("autoawq-g128").parts.structure, 730_583_808 - 272_269_312);
+        assert_eq!(
+            g128 - by("autoawq-g128").parts.structure,
+            730_583_808 - 272_269_312
+        );
         assert!(by("macro-int4").bytes() <= 280_000_000);
         for s in &all {
             assert_eq!(s.contents.total(), s.bytes(), "{}", s.name);

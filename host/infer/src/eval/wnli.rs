@@ -172,11 +172,7 @@ fn tab_separated(line: &str) -> Result<Example, String> {
     })
 }
 
-fn check(
-    example: Example,
-    line: usize,
-    seen: &mut HashMap<u64, usize>,
-) -> Result<Example, String> {
+fn check(example: Example, line: usize, seen: &mut HashMap<u64, usize>) -> Result<Example, String> {
     if example.label >= CHOICES.len() {
         return Err(format!(
             "label: expected 0 or 1, found {}; give a set with answers (dev, not test)",
