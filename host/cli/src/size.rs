@@ -196,10 +196,10 @@ fn derivation(u: &Units) -> String {
         u.mixed_percent,
     );
     if u.bf16_bytes == PAPERS_MODEL {
-        write!(
+        writeln!(
             text,
             "The paper's \"988 MB to 443.81 MB, 55.08 %\" is the mixed one: 443.81 is in MiB ({:.2} MB), \
-             so the file is {:.1} % smaller.\n",
+             so the file is {:.1} % smaller.",
             awq / MB,
             u.reduction_percent
         )

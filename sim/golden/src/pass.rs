@@ -199,9 +199,14 @@ fn select_tile_dot(plain: bool) -> TileDot {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         return match plain {
-            // SAFETY (both): the only requirement is AVX2, and the processor was just asked for it.
-            true => |macros, x| unsafe { tile_dot_avx2::<false>(macros, x) },
-            false => |macros, x| unsafe { tile_dot_avx2::<true>(macros, x) },
+            true => |macros, x| {
+                // SAFETY: the only requirement is AVX2, and the processor was just asked for it.
+                unsafe { tile_dot_avx2::<false>(macros, x) }
+            },
+            false => |macros, x| {
+                // SAFETY: as above.
+                unsafe { tile_dot_avx2::<true>(macros, x) }
+            },
         };
     }
     match plain {
