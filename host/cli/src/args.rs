@@ -25,6 +25,15 @@ pub enum Command {
     SynthCheckpoint(SynthArgs),
     /// Print the token ids of a text
     Tokenize(TokenizeArgs),
+    /// Measure how well a model predicts a text
+    Perplexity(crate::perplexity::PerplexityArgs),
+    /// Measure how well a model answers the questions of a task
+    #[command(subcommand)]
+    Eval(crate::eval::Task),
+    /// Print the bytes of a model by part, in each layout
+    Size(crate::size::SizeArgs),
+    /// Compute the score of the paper's Equation 1 from ratios
+    Score(crate::score::ScoreArgs),
 }
 
 /// Where matrix products are computed.
@@ -121,7 +130,7 @@ pub struct SynthArgs {
 
 /// Which model, computed how.
 #[cfg_attr(not(feature = "rtl"), allow(dead_code))]
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct ModelArgs {
     /// Checkpoint folder or image folder [default: the built-in demonstration model]
     #[arg(short, long, value_name = "DIR")]

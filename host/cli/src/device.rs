@@ -1,6 +1,7 @@
 //! The device of each backend.
 
 use anyhow::Result;
+use clap::ValueEnum;
 use macromac_driver::Accelerator;
 use macromac_infer::{cpu_device, golden_device};
 
@@ -14,6 +15,31 @@ pub fn device(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>>
         Backend::Cpu => Ok(Box::new(cpu_device(loaded.source.clone()))),
         Backend::Golden => Ok(Box::new(golden_device(loaded.source.clone())?)),
         Backend::Rtl => simulated(args, loaded),
+    }
+}
+
+/// Devices that a command may use at the same time for independent sequences: one a
+/// thread, but one simulated board in all.
+pub fn side_by_side(args: &ModelArgs) -> usize {
+    match args.backend {
+        Backend::Rtl => 1,
+        Backend::Cpu | Backend::Golden => usize::MAX,
+    }
+}
+
+/// Name of a backend as on the command line.
+pub fn name(backend: Backend) -> String {
+    let value = backend.to_possible_value();
+    let value = value.expect("no backend is hidden");
+    value.get_name().to_owned()
+}
+
+/// Name of the arithmetic that a device for `args` computes in; `None` for plain FP32.
+pub fn profile(args: &ModelArgs) -> Option<&'static str> {
+    let ProfileArg::Paper = args.profile;
+    match args.backend {
+        Backend::Cpu => None,
+        Backend::Golden | Backend::Rtl => Some(macromac_driver::Profile::Paper.name()),
     }
 }
 

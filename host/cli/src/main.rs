@@ -7,12 +7,17 @@
 mod args;
 mod demo;
 mod device;
+mod eval;
 mod figures;
 mod load;
 mod logits;
 mod output;
 mod pack;
+mod perplexity;
+mod progress;
 mod run;
+mod score;
+mod size;
 mod synth;
 mod tokenize;
 
@@ -29,6 +34,10 @@ fn main() -> ExitCode {
         Command::Logits(a) => logits::logits(&a),
         Command::SynthCheckpoint(a) => synth::synth(&a),
         Command::Tokenize(a) => tokenize::tokenize(&a),
+        Command::Perplexity(a) => perplexity::perplexity(&a),
+        Command::Eval(eval::Task::Wnli(a)) => eval::wnli(&a),
+        Command::Size(a) => size::size(&a),
+        Command::Score(a) => score::score(&a),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,6 +18,27 @@ pub fn read_config(path: &Path) -> Result<Architecture, InferError> {
     parse_config(&config).map_err(|reason| InferError::checkpoint(path, reason))
 }
 
+/// Reads a model's shape and the bytes of a number of its checkpoint, for those who only count: how the
+/// weights are quantized does not matter here.
+///
+/// # Errors
+/// As [`read_config`].
+pub fn read_architecture(path: &Path) -> Result<(Architecture, u64), InferError> {
+    let mut config = read_json(path)?;
+    if let Some(fields) = config.as_object_mut() {
+        fields.remove("quantization_config");
+    }
+    let arch = parse_config(&config).map_err(|reason| InferError::checkpoint(path, reason))?;
+    // transformers 5 writes `dtype`.
+    let dtype = present(&config, "torch_dtype").or_else(|| present(&config, "dtype"));
+    let bytes = if dtype.is_some_and(|d| d == "float32") {
+        4
+    } else {
+        2
+    };
+    Ok((arch, bytes))
+}
+
 fn parse_config(c: &Value) -> Result<Architecture, String> {
     let Some(names) = c.get("architectures").and_then(Value::as_array) else {
         return Err(

@@ -7,7 +7,8 @@
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
 //! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
-//! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`].
+//! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`];
+//! * what a model is worth: [`eval`].
 #![warn(missing_docs)]
 
 pub mod autoawq;
@@ -15,6 +16,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod cpu;
 pub mod error;
+pub mod eval;
 pub mod fused;
 pub mod generate;
 pub mod golden;

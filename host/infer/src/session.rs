@@ -75,6 +75,20 @@ impl<'a> Session<'a> {
         self.position
     }
 
+    /// Forgets the tokens from `position` on, so that another continuation of the first ones can be
+    /// tried without feeding those again.
+    ///
+    /// # Panics
+    /// If `position` lies beyond [`Session::position`].
+    pub fn rewind(&mut self, position: usize) {
+        assert!(position <= self.position, "{position} of {}", self.position);
+        let width = position * self.model.architecture().head_dim;
+        for cache in [&mut self.keys, &mut self.values] {
+            cache.iter_mut().flatten().for_each(|h| h.truncate(width));
+        }
+        self.position = position;
+    }
+
     /// The device, for its counters.
     pub fn device(&mut self) -> &mut dyn Accelerator {
         self.device

@@ -185,6 +185,17 @@ impl TensorStore {
         })
     }
 
+    /// Names of all tensors and their bytes, in no order.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let tensors = self.tensors.iter();
+        tensors.map(|(name, t)| (name.as_str(), (t.to - t.from) as u64))
+    }
+
+    /// Bytes of the files, headers included.
+    pub fn file_bytes(&self) -> u64 {
+        self.files.iter().map(|(_, map)| map.len() as u64).sum()
+    }
+
     /// All bytes of a tensor.
     pub fn bytes(&self, t: &TensorRef) -> &[u8] {
         &self.files[t.file].1[t.from..][..t.rows * t.columns * t.dtype.bytes()]

@@ -5,6 +5,9 @@
 //! vector, so no addition ever changes place. Flushing of inputs and the one form of NaN are
 //! hoisted out of the loop: intermediate values are flushed already, and a NaN stays a NaN whatever
 //! its payload.
+//!
+//! Flushing of results is hoisted too, wherever the activations show that nothing can be flushed
+//! ([`cannot_underflow`]): nearly always.
 
 use rayon::prelude::*;
 use thiserror::Error;
@@ -110,7 +113,7 @@ pub fn run_pass(
     check(shape, &segments, x, y)?;
     let acts: Vec<f32> = x.iter().map(|&a| fp::flush(a)).collect();
     let tile_row_bytes = MACRO_BYTES * shape.groups;
-    let tile_dot = select_tile_dot();
+    let tile_dot = select_tile_dot(cannot_underflow(&acts));
 
     let first_bad = y
         .par_chunks_mut(ROW_CHANNELS)
@@ -178,24 +181,45 @@ fn check(
 /// the first group whose reserved bits are set.
 type TileDot = fn(&[u8], &[f32]) -> Result<Lanes, usize>;
 
-/// The widest form that this processor runs. All forms are one source and give the same bits: none
-/// of them reorders an addition or fuses a multiplication.
-fn select_tile_dot() -> TileDot {
+/// Whether no product and no sum of a pass with these activations can be subnormal, whatever its weights.
+///
+/// Let every activation be zero or at least 2^-76. A scale is zero or at least 2^-24 (the smallest
+/// FP16), so rn(a × s) is zero or at least 2^-100, and so is its product with an integer. A number of at
+/// least 2^-100 is a multiple of 2^-123. Sums of such multiples are multiples again, also after
+/// rounding, which only drops lower bits: they are zero or at least 2^-123, never below 2^-126.
+/// Infinities stay what they are; a NaN among the activations is left to the careful form.
+fn cannot_underflow(acts: &[f32]) -> bool {
+    const SMALLEST: f32 = f32::from_bits((127 - 76) << 23);
+    acts.iter().all(|a| *a == 0.0 || a.abs() >= SMALLEST)
+}
+
+/// The widest form that this processor runs, without flushing where `plain`. All forms are one source
+/// and give the same bits: none of them reorders an addition or fuses a multiplication.
+fn select_tile_dot(plain: bool) -> TileDot {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        return |macros, x| {
-            // SAFETY: the only requirement is AVX2, and the processor was just asked for it.
-            unsafe { tile_dot_avx2(macros, x) }
+        return match plain {
+            true => |macros, x| {
+                // SAFETY: the only requirement is AVX2, and the processor was just asked for it.
+                unsafe { tile_dot_avx2::<false>(macros, x) }
+            },
+            false => |macros, x| {
+                // SAFETY: as above.
+                unsafe { tile_dot_avx2::<true>(macros, x) }
+            },
         };
     }
-    tile_dot
+    match plain {
+        true => tile_dot::<false>,
+        false => tile_dot::<true>,
+    }
 }
 
 /// [`tile_dot`] compiled for 256-bit vectors: eight output channels in one register.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn tile_dot_avx2(macros: &[u8], x: &[f32]) -> Result<Lanes, usize> {
-    tile_dot(macros, x)
+fn tile_dot_avx2<const FLUSH: bool>(macros: &[u8], x: &[f32]) -> Result<Lanes, usize> {
+    tile_dot::<FLUSH>(macros, x)
 }
 
 /// One value an output channel.
@@ -204,43 +228,71 @@ type Lanes = [f32; TILE];
 // What follows is inlined whole into each form above: a closure or a function of its own would be
 // compiled for the processor's base features and passed arrays through memory.
 
+/// [`fp::flush`], where it is needed.
 #[inline(always)]
-fn add(a: Lanes, b: Lanes) -> Lanes {
+fn flush<const FLUSH: bool>(x: f32) -> f32 {
+    if FLUSH { fp::flush(x) } else { x }
+}
+
+#[inline(always)]
+fn add<const FLUSH: bool>(a: Lanes, b: Lanes) -> Lanes {
     let mut sum = [0.0; TILE];
     for c in 0..TILE {
-        sum[c] = fp::flush(a[c] + b[c]);
+        sum[c] = flush::<FLUSH>(a[c] + b[c]);
     }
     sum
 }
 
 /// The products of input channel `k` of the group.
 #[inline(always)]
-fn product(block: &[u8; MACRO_BYTES], head: &Header, acts: &[f32; GROUP], k: usize) -> Lanes {
+fn product<const FLUSH: bool>(
+    block: &[u8; MACRO_BYTES],
+    head: &Header,
+    acts: &[f32; GROUP],
+    k: usize,
+) -> Lanes {
     let word = macro_block::weights(block, k);
     let mut product = [0.0; TILE];
     for (c, lane) in product.iter_mut().enumerate() {
-        let scaled = fp::flush(acts[k] * head.scale[c]);
-        *lane = fp::flush(scaled * (macro_block::nibble(word, c) - head.zero[c]) as f32);
+        let scaled = flush::<FLUSH>(acts[k] * head.scale[c]);
+        *lane = flush::<FLUSH>(scaled * (macro_block::nibble(word, c) - head.zero[c]) as f32);
     }
     product
 }
 
 /// Levels 1 and 2 of the tree over the four input channels from `k` on: "lo" or "hi" of a step.
 #[inline(always)]
-fn half(block: &[u8; MACRO_BYTES], head: &Header, acts: &[f32; GROUP], k: usize) -> Lanes {
-    let low = add(
-        product(block, head, acts, k),
-        product(block, head, acts, k + 1),
+fn half<const FLUSH: bool>(
+    block: &[u8; MACRO_BYTES],
+    head: &Header,
+    acts: &[f32; GROUP],
+    k: usize,
+) -> Lanes {
+    let low = add::<FLUSH>(
+        product::<FLUSH>(block, head, acts, k),
+        product::<FLUSH>(block, head, acts, k + 1),
     );
-    let high = add(
-        product(block, head, acts, k + 2),
-        product(block, head, acts, k + 3),
+    let high = add::<FLUSH>(
+        product::<FLUSH>(block, head, acts, k + 2),
+        product::<FLUSH>(block, head, acts, k + 3),
     );
-    add(low, high)
+    add::<FLUSH>(low, high)
+}
+
+/// Levels 1 to 3 over the eight input channels from `k` on: a step.
+#[inline(always)]
+fn step<const FLUSH: bool>(
+    block: &[u8; MACRO_BYTES],
+    head: &Header,
+    acts: &[f32; GROUP],
+    k: usize,
+) -> Lanes {
+    let low = half::<FLUSH>(block, head, acts, k);
+    add::<FLUSH>(low, half::<FLUSH>(block, head, acts, k + 4))
 }
 
 #[inline(always)]
-fn tile_dot(macros: &[u8], x: &[f32]) -> Result<Lanes, usize> {
+fn tile_dot<const FLUSH: bool>(macros: &[u8], x: &[f32]) -> Result<Lanes, usize> {
     let mut window = [[0.0; TILE]; 2];
     let blocks = macros.chunks_exact(MACRO_BYTES).zip(x.chunks_exact(GROUP));
     for (group, (block, acts)) in blocks.enumerate() {
@@ -252,17 +304,59 @@ fn tile_dot(macros: &[u8], x: &[f32]) -> Result<Lanes, usize> {
         // A pair of steps, so that the window's two places need no index.
         for pair in 0..GROUP / 16 {
             let k = 16 * pair;
-            let even = add(half(block, &head, acts, k), half(block, &head, acts, k + 4));
-            let odd = add(
-                half(block, &head, acts, k + 8),
-                half(block, &head, acts, k + 12),
-            );
+            let even = step::<FLUSH>(block, &head, acts, k);
+            let odd = step::<FLUSH>(block, &head, acts, k + 8);
             if group == 0 && pair == 0 {
                 window = [even, odd];
             } else {
-                window = [add(window[0], even), add(window[1], odd)];
+                window = [add::<FLUSH>(window[0], even), add::<FLUSH>(window[1], odd)];
             }
         }
     }
-    Ok(add(window[0], window[1]).map(fp::canonical))
+    Ok(add::<FLUSH>(window[0], window[1]).map(fp::canonical))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At the border of [`cannot_underflow`], with the smallest scales and sums that cancel, the form
+    /// without flushing gives the bits of the careful one.
+    #[test]
+    fn what_cannot_underflow_is_the_same_without_flushing() {
+        let mut seed = 1u32;
+        let mut random = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed >> 8
+        };
+        for round in 0..200 {
+            let mut macros = vec![0u8; 2 * MACRO_BYTES];
+            for block in macros.chunks_exact_mut(MACRO_BYTES) {
+                block.fill_with(|| random() as u8);
+                block[20..32].fill(0);
+                for c in 0..TILE {
+                    // Subnormal FP16, the smallest one among them.
+                    let scale = 1 + (random() % if round % 2 == 0 { 1 } else { 40 }) as u16;
+                    block[2 * c..][..2].copy_from_slice(&scale.to_le_bytes());
+                }
+            }
+            let x: Vec<f32> = (0..2 * GROUP)
+                .map(|_| match random() % 4 {
+                    0 => 0.0,
+                    r => {
+                        let bits = ((127 - 76) << 23) + (random() & 0xFF_FFFF) * (r & 1);
+                        f32::from_bits(bits | (random() & 1) << 31)
+                    }
+                })
+                .collect();
+            assert!(cannot_underflow(&x));
+            let bits = |form: TileDot| form(&macros, &x).unwrap().map(f32::to_bits);
+            assert_eq!(bits(tile_dot::<false>), bits(tile_dot::<true>));
+            assert_eq!(bits(select_tile_dot(true)), bits(tile_dot::<true>));
+        }
+        let below = f32::from_bits(((127 - 76) << 23) - 1);
+        for careful in [below, -below, f32::NAN] {
+            assert!(!cannot_underflow(&[1.0, careful]));
+        }
+    }
 }

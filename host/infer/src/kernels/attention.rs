@@ -40,7 +40,12 @@ fused! {
     fn head(q: &[f32], keys: &[f32], values: &[f32], out: &mut [f32]) {
         let d = q.len();
         let scale = 1.0 / (d as f32).sqrt();
-        let mut p: Vec<f32> = keys.chunks_exact(d).map(|k| dot(q, k) * scale).collect();
+        // Loops, not iterator chains: a closure handed to `collect` is compiled without the features of
+        // this function, and then each fused multiply-add is a call.
+        let mut p = vec![0f32; keys.len() / d];
+        for (p, k) in p.iter_mut().zip(keys.chunks_exact(d)) {
+            *p = dot(q, k) * scale;
+        }
         softmax_body(&mut p);
         out.fill(0.0);
         for (p, v) in p.iter().zip(values.chunks_exact(d)) {

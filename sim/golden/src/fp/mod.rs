@@ -54,7 +54,31 @@ pub fn mul_int(a: f32, i: i32) -> f32 {
 }
 
 /// FP16 bits to FP32: exact for every finite number, subnormal ones included; NaN becomes 7FC00000.
-#[inline]
+#[inline(always)]
 pub fn from_f16(bits: u16) -> f32 {
-    canonical(half::f16::from_bits(bits).to_f32())
+    // Exponent and fraction at the places of FP32, then the difference of the biases (127 - 15) as a
+    // factor: exact, and right for subnormals too. No branch, so that eight can be done at once.
+    const REBIAS: f32 = f32::from_bits((127 + 112) << 23);
+    let magnitude = u32::from(bits & 0x7FFF) << 13;
+    let finite = (f32::from_bits(magnitude) * REBIAS).to_bits();
+    let special = magnitude | 0x7F80_0000;
+    let value = if bits & 0x7C00 == 0x7C00 {
+        special
+    } else {
+        finite
+    };
+    canonical(f32::from_bits(value | u32::from(bits & 0x8000) << 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_f16_is_that_of_the_half_crate_for_every_input() {
+        for bits in 0..=u16::MAX {
+            let want = canonical(half::f16::from_bits(bits).to_f32());
+            assert_eq!(from_f16(bits).to_bits(), want.to_bits(), "{bits:#06x}");
+        }
+    }
 }
