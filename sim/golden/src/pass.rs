@@ -7,7 +7,7 @@
 //! its payload.
 //!
 //! Flushing of results is hoisted too, wherever the activations show that nothing can be flushed
-//! ([`cannot_underflow`]): nearly always.
+//! (`cannot_underflow`): nearly always.
 
 use rayon::prelude::*;
 use thiserror::Error;
