@@ -13,8 +13,9 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn open() -> (Arc<Source>, Model, Tokenizer) {
-    let dir = root().join("data/tiny-a/fp");
+/// tiny-a: `fp` is its BF16 checkpoint, `awq` the one that AutoAWQ quantized.
+fn open(form: &str) -> (Arc<Source>, Model, Tokenizer) {
+    let dir = root().join("data/tiny-a").join(form);
     let source = Arc::new(Source::open(&dir).unwrap());
     let model = Model::load(source.clone()).unwrap();
     (source, model, Tokenizer::open(&dir).unwrap())
@@ -24,8 +25,8 @@ fn examples() -> Vec<Example> {
     read_examples(&root().join("data/wnli/dev.tsv")).unwrap()
 }
 
-fn ask(examples: &[Example], workers: usize) -> Outcome {
-    let (source, model, tokenizer) = open();
+fn ask(form: &str, examples: &[Example], workers: usize) -> Outcome {
+    let (source, model, tokenizer) = open(form);
     let device =
         || -> Result<Box<dyn Accelerator>, InferError> { Ok(Box::new(cpu_device(source.clone()))) };
     evaluate(&model, &tokenizer, examples, workers, device, |_| ()).unwrap()
@@ -50,7 +51,7 @@ fn both_forms_of_the_data_hold_the_same_examples() {
 /// The first example token by token, as the harness computes it.
 #[test]
 fn worked_example() {
-    let (source, model, tokenizer) = open();
+    let (source, model, tokenizer) = open("fp");
     let (prompt, answers) = encode(&model, &tokenizer, &examples()[0]).unwrap();
     assert_eq!(prompt.len(), 62);
     assert_eq!(prompt[56..], [32, 77, 82, 86, 261, 25]);
@@ -78,10 +79,10 @@ fn worked_example() {
     }
 }
 
-#[test]
-fn all_examples_equal_the_harness() {
-    let have = ask(&examples(), usize::MAX);
-    let text = std::fs::read_to_string(root().join("data/wnli/tiny-a-fp.jsonl")).unwrap();
+fn equals_the_harness(form: &str, correct: usize) {
+    let have = ask(form, &examples(), usize::MAX);
+    let file = root().join(format!("data/wnli/tiny-a-{form}.jsonl"));
+    let text = std::fs::read_to_string(file).unwrap();
     let want: Vec<Value> = text
         .lines()
         .map(|l| serde_json::from_str(l).unwrap())
@@ -98,17 +99,27 @@ fn all_examples_equal_the_harness() {
     }
     println!("largest difference of a log-probability: {worst:e}");
     assert!(worst <= 1e-3, "{worst}");
-    assert_eq!(have.correct, 34);
-    assert_eq!(have.acc, 34.0 / 71.0);
+    assert_eq!(have.correct, correct);
+    assert_eq!(have.acc, correct as f64 / 71.0);
     let stderr = (have.acc * (1.0 - have.acc) / 70.0).sqrt();
     assert!((have.stderr - stderr).abs() < 1e-12);
     assert!(have.flipped(&have).is_empty());
 }
 
 #[test]
+fn all_examples_equal_the_harness() {
+    equals_the_harness("fp", 34);
+}
+
+#[test]
+fn all_examples_of_the_autoawq_checkpoint_equal_the_harness() {
+    equals_the_harness("awq", 29);
+}
+
+#[test]
 fn workers_do_not_change_a_bit() {
     let some = &examples()[..5];
-    assert_eq!(ask(some, 1), ask(some, 3));
+    assert_eq!(ask("fp", some, 1), ask("fp", some, 3));
 }
 
 #[test]
@@ -162,7 +173,7 @@ fn bad_rows_are_all_named() {
 
 #[test]
 fn an_example_that_does_not_fit_the_context_is_named() {
-    let (_, model, tokenizer) = open();
+    let (_, model, tokenizer) = open("fp");
     let long = Example {
         idx: 7,
         sentence1: "word ".repeat(40_000),
