@@ -353,6 +353,7 @@ fn weights_keep_their_bits_in_both_group_sizes_and_every_form() {
         // The head may be put into the accelerator.
         let options = PackOptions {
             head: Some(Head::Int4),
+            ..PackOptions::default()
         };
         let opened = Checkpoint::open(dir.path()).unwrap();
         pack_with(&opened, &image, &options, |_| {}).unwrap();

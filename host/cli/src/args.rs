@@ -16,6 +16,7 @@ pub struct Args {
 #[derive(Subcommand)]
 pub enum Command {
     /// Write a model image of a Hugging Face checkpoint: quantized here, or as AutoAWQ did it
+    #[command(visible_alias = "quantize")]
     Pack(PackArgs),
     /// Continue a text
     Run(RunArgs),
@@ -89,6 +90,15 @@ impl From<HeadArg> for Head {
     }
 }
 
+/// How weights are quantized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// Activation-aware: scales and ranges are searched with a calibration text
+    Awq,
+    /// Each weight to the nearest step
+    Rtn,
+}
+
 #[derive(clap::Args)]
 pub struct PackArgs {
     /// Folder with config.json, *.safetensors and tokenizer.json
@@ -96,6 +106,12 @@ pub struct PackArgs {
     /// Image folder to write; an older image there is replaced
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
+    /// How weights in full precision are quantized [default: awq if --calib is given, else rtn]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub method: Option<Method>,
+    /// Calibration text for awq, UTF-8
+    #[arg(long, value_name = "FILE")]
+    pub calib: Option<PathBuf>,
     /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,

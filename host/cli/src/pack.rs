@@ -1,12 +1,15 @@
 //! `macromac pack`.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::Head;
-use macromac_infer::{Checkpoint, PackOptions, Source, pack_with};
+use macromac_infer::{Calibration, Checkpoint, PackOptions, Source, Tokenizer, pack_with};
 
-use crate::args::PackArgs;
+use crate::args::{Method, PackArgs};
 use crate::output;
+
+/// Tokens of a calibration window.
+const WINDOW: usize = 256;
 
 /// Packs a checkpoint into an image.
 pub fn pack(args: &PackArgs) -> Result<()> {
@@ -16,6 +19,7 @@ pub fn pack(args: &PackArgs) -> Result<()> {
     let checkpoint = open(args)?;
     let options = PackOptions {
         head: args.head.map(Head::from),
+        calibration: calibration(args, &checkpoint)?,
     };
     output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
     // Draws on standard error, and only if that is a terminal.
@@ -44,4 +48,29 @@ fn open(args: &PackArgs) -> Result<Checkpoint> {
             args.checkpoint.display()
         ),
     }
+}
+
+/// Tokens of the calibration text; `None` where weights are rounded to nearest.
+fn calibration(args: &PackArgs, checkpoint: &Checkpoint) -> Result<Option<Calibration>> {
+    let path = match (args.method, &args.calib) {
+        (Some(Method::Rtn), _) | (None, None) => return Ok(None),
+        (_, Some(path)) => path,
+        (Some(Method::Awq), None) => anyhow::bail!(
+            "--method awq: expected a calibration text, found none; give one with --calib FILE"
+        ),
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot read the calibration text", path.display()))?;
+    let tokens = Tokenizer::open(checkpoint.dir())?.encode(&text)?;
+    let arch = checkpoint.architecture();
+    if let Some(bad) = tokens.iter().find(|t| **t as usize >= arch.vocab_size) {
+        anyhow::bail!(
+            "{}: token {bad}: expected ids below the vocabulary size {}; do tokenizer and model \
+             belong together?",
+            path.display(),
+            arch.vocab_size
+        );
+    }
+    let window = WINDOW.min(arch.max_position_embeddings);
+    Ok(Some(Calibration { tokens, window }))
 }

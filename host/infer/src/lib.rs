@@ -2,7 +2,7 @@
 //! [`macromac_driver::Accelerator`], sampling and text.
 //!
 //! * a checkpoint: [`config`], [`store`], [`autoawq`], [`checkpoint`], [`fused`] (which matrices make up a pass);
-//! * into an image: [`quant`] (the quantizer), [`mod@pack`];
+//! * into an image: [`quant`] (rounding to nearest), [`awq`] (by activations), [`mod@pack`];
 //! * a checkpoint with random weights: [`synth`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod autoawq;
+pub mod awq;
 pub mod checkpoint;
 pub mod config;
 pub mod cpu;
@@ -38,7 +39,7 @@ pub use error::InferError;
 pub use generate::{Generated, Measured, Options, Stop, generate};
 pub use golden::golden_device;
 pub use model::Model;
-pub use pack::{PackOptions, pack, pack_with};
+pub use pack::{Calibration, PackOptions, pack, pack_with};
 pub use sampler::{Sampler, Sampling};
 pub use session::Session;
 pub use source::Source;

@@ -6,14 +6,26 @@ use half::f16;
 use macromac_format::manifest::SIDE_FILES;
 use macromac_format::{DType, GROUP, Head, ImageWriter, QuantMatrix, Quantization};
 
+use crate::awq::Awq;
 use crate::checkpoint::Checkpoint;
 use crate::config::read_eos;
 use crate::quant::quantize;
 use crate::{InferError, Tokenizer};
 
+/// Text for AWQ's activations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calibration {
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// Tokens that see each other; an incomplete last window is dropped.
+    pub window: usize,
+}
+
 /// What the caller may choose.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PackOptions {
+    /// Quantize by AWQ with this text; `None`: round to nearest.
+    pub calibration: Option<Calibration>,
     /// Where the output matrix is computed; `None`: [`Checkpoint::default_head`].
     pub head: Option<Head>,
 }
@@ -26,10 +38,20 @@ impl PackOptions {
                 "AutoAWQ's INT4 weights as they are, group size {}",
                 q.group_size
             ),
-            None => "round-to-nearest INT4, asymmetric, group size 64, FP16 scales".into(),
+            None => match &self.calibration {
+                None => "round-to-nearest INT4, asymmetric, group size 64, FP16 scales".into(),
+                Some(c) => format!(
+                    "AWQ INT4, asymmetric, group size 64, FP16 scales, calibrated on {} tokens in \
+                     windows of {}",
+                    c.tokens.len() / c.window * c.window,
+                    c.window
+                ),
+            },
         };
         let head = match self.head(checkpoint) {
-            Head::Int4 if checkpoint.quantization().is_some() => "INT4 head (round-to-nearest)",
+            Head::Int4 if checkpoint.quantization().is_some() || self.calibration.is_some() => {
+                "INT4 head (round-to-nearest)"
+            }
             Head::Int4 => "INT4 head",
             Head::Fp16 => "FP16 head on the PS",
         };
@@ -65,7 +87,8 @@ pub fn pack(
 }
 
 /// Writes the image folder `out` of a checkpoint; returns the length of `model.bin`. Weights in full
-/// precision are rounded to nearest, AutoAWQ's are taken as they are. An older image there is
+/// precision are quantized by AWQ if there is a calibration text, else rounded to nearest; AutoAWQ's
+/// are taken as they are. The output matrix is rounded to nearest either way. An older image there is
 /// replaced in one step; after an error nothing is left of the new one.
 ///
 /// # Errors
@@ -79,6 +102,10 @@ pub fn pack_with(
 ) -> Result<u64, InferError> {
     let arch = checkpoint.architecture();
     let head = options.head(checkpoint);
+    let mut awq = match &options.calibration {
+        Some(c) => Some(Awq::new(checkpoint, &c.tokens, c.window)?),
+        None => None,
+    };
     let mut writer = ImageWriter::create(out)?;
     add_side_files(&mut writer, checkpoint.dir())?;
     let passes = arch.passes(head);
@@ -89,9 +116,10 @@ pub fn pack_with(
             total,
             next: &p.name,
         });
-        let matrix = match checkpoint.quantized(done) {
-            Some(m) => m,
-            None => rounded(checkpoint, done, &p.name, p.n, p.k)?,
+        let matrix = match (checkpoint.quantized(done), &mut awq) {
+            (Some(m), _) => m,
+            (None, Some(awq)) if p.name != "lm_head" => awq.matrix(done)?,
+            (None, _) => rounded(checkpoint, done, &p.name, p.n, p.k)?,
         };
         writer.add_pass(&p.name, p.n, p.k, &matrix.to_segments())?;
     }
@@ -99,6 +127,9 @@ pub fn pack_with(
         if head == Head::Fp16 && t.name == arch.head_tensor() {
             let bytes = fp16_head(checkpoint)?;
             writer.add_tensor(&t.name, DType::F16, &t.shape, &bytes)?;
+        } else if let Some(norm) = awq.as_ref().and_then(|a| a.norm(&t.name)) {
+            let bytes: Vec<u8> = norm.iter().flat_map(|v| v.to_le_bytes()).collect();
+            writer.add_tensor(&t.name, DType::F32, &t.shape, &bytes)?;
         } else {
             let (dtype, bytes) = checkpoint.tensor(&t.name)?;
             writer.add_tensor(&t.name, dtype, &t.shape, &bytes)?;
@@ -106,7 +137,12 @@ pub fn pack_with(
     }
     let quantized = checkpoint.quantization();
     let quantization = Quantization {
-        method: if quantized.is_some() { "awq" } else { "rtn" }.into(),
+        method: if quantized.is_some() || awq.is_some() {
+            "awq"
+        } else {
+            "rtn"
+        }
+        .into(),
         bits: 4,
         group_size: quantized.map_or(GROUP, |q| q.group_size),
         head,
