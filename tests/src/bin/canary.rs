@@ -176,12 +176,13 @@ fn run() -> Result<bool, String> {
     Ok(caught == results.len())
 }
 
-/// `cargo test` of the workspace tests, in the profile that `make test` uses, so that nothing is built twice.
+/// `cargo test` in the profile and with the package selection of `make test`: another selection would unite the features of
+/// dependencies in another way and build them again.
 fn cargo(home: &Path, tree: Option<&Path>) -> Command {
     let mut command = Command::new("cargo");
     command
         .current_dir(home)
-        .args(["test", "--release", "--package", "macromac-tests"]);
+        .args(["test", "--release", "--workspace"]);
     // The harness would write waveforms of failures that are wanted here, and a seed would replay another run.
     command
         .env("MACROMAC_WAVES", "0")
