@@ -13,12 +13,19 @@
 //!   `MACROMAC_RTL_DIR` if that is set); all others stay as they were last built, and are left out
 //!   if they never were.
 
+#[path = "build/compile.rs"]
 mod compile;
+#[path = "build/fingerprint.rs"]
 mod fingerprint;
+#[path = "build/parallel.rs"]
 mod parallel;
+#[path = "build/ports.rs"]
 mod ports;
+#[path = "build/shim.rs"]
 mod shim;
+#[path = "build/table.rs"]
 mod table;
+#[path = "build/verilate.rs"]
 mod verilate;
 
 use std::path::{Path, PathBuf};
@@ -67,6 +74,7 @@ fn run() -> Result<(), String> {
     ] {
         println!("cargo:rerun-if-env-changed={name}");
     }
+    println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=cpp");
     println!("cargo:rerun-if-changed=models.toml");
