@@ -300,31 +300,13 @@ fn heads_compares_what_pack_writes_and_perplexity_measures() {
         &[&["heads", "--method", "awq"], &scored[..]].concat(),
         &["--calib"],
     );
-}
-
-/// By AWQ, with few calibration tokens: the heads share its layers.
-#[test]
-fn heads_takes_a_calibration_text() {
-    let dir = tempfile::tempdir().unwrap();
-    let calib = dir.path().join("calib.txt");
-    let all = fs::read_to_string(data("demo/calib.txt")).unwrap();
-    fs::write(&calib, &all[..4000]).unwrap();
-    let text = data("demo/eval.txt");
-    let v = json(&[
-        "heads",
-        "-f",
-        &text,
-        "-c",
-        "32",
-        "--chunks",
-        "1",
-        "--calib",
-        s(&calib),
-        "-o",
-        "json",
-    ]);
-    assert_eq!(v["method"], "awq");
-    assert_eq!(v["heads"].as_array().unwrap().len(), 3);
+    // The calibration text is read, and found too short for a window.
+    let short = dir.path().join("short.txt");
+    fs::write(&short, "Once upon a time").unwrap();
+    refuses(
+        &[&["heads", "--calib", s(&short)], &scored[..]].concat(),
+        &["calibration text", "256 tokens", "found 4"],
+    );
 }
 
 #[test]
