@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use macromac_format::Head;
+use macromac_infer::Format;
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -15,7 +16,7 @@ pub struct Args {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Write a model image of a Hugging Face checkpoint: quantized here, or as AutoAWQ did it
+    /// Write a model image or an AutoAWQ checkpoint of a Hugging Face checkpoint: quantized here, or as AutoAWQ did it
     #[command(visible_alias = "quantize")]
     Pack(PackArgs),
     /// Continue a text
@@ -90,6 +91,24 @@ impl From<HeadArg> for Head {
     }
 }
 
+/// What `pack` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// A model image, for this program and the accelerator
+    Image,
+    /// An AutoAWQ GEMM checkpoint (safetensors), for this program and others
+    Autoawq,
+}
+
+impl From<FormatArg> for Format {
+    fn from(arg: FormatArg) -> Format {
+        match arg {
+            FormatArg::Image => Format::Image,
+            FormatArg::Autoawq => Format::AutoAwq,
+        }
+    }
+}
+
 /// How weights are quantized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Method {
@@ -103,16 +122,19 @@ pub enum Method {
 pub struct PackArgs {
     /// Folder with config.json, *.safetensors and tokenizer.json
     pub checkpoint: PathBuf,
-    /// Image folder to write; an older image there is replaced
-    #[arg(short, long, value_name = "IMAGE")]
+    /// Folder to write; an older one that this program wrote in the same format is replaced
+    #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "image")]
+    pub format: FormatArg,
     /// How weights in full precision are quantized [default: awq if --calib is given, else rtn]
     #[arg(long, value_enum, value_name = "METHOD")]
     pub method: Option<Method>,
     /// Calibration text for awq, UTF-8
     #[arg(long, value_name = "FILE")]
     pub calib: Option<PathBuf>,
-    /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
+    /// Where the output matrix is computed [default: fp16 for or as an AutoAWQ checkpoint, else int4]
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,
     /// Threads [default: all cores]

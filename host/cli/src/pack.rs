@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::Head;
-use macromac_infer::{Calibration, Checkpoint, PackOptions, Source, Tokenizer, pack_with};
+use macromac_infer::{Calibration, Checkpoint, Format, PackOptions, Source, Tokenizer, pack_with};
 
 use crate::args::{Method, PackArgs};
 use crate::output;
@@ -11,7 +11,7 @@ use crate::output;
 /// Tokens of a calibration window.
 const WINDOW: usize = 256;
 
-/// Packs a checkpoint into an image.
+/// Packs a checkpoint into an image, or into an AutoAWQ checkpoint.
 pub fn pack(args: &PackArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         macromac_infer::set_threads(threads.into())?;
@@ -19,6 +19,7 @@ pub fn pack(args: &PackArgs) -> Result<()> {
     let checkpoint = open(args)?;
     let options = PackOptions {
         head: args.head.map(Head::from),
+        format: args.format.into(),
         calibration: calibration(args, &checkpoint)?,
     };
     output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
@@ -33,8 +34,12 @@ pub fn pack(args: &PackArgs) -> Result<()> {
     });
     bar.finish_and_clear();
     let bytes = result?;
+    let weights = match options.format {
+        Format::Image => "model.bin",
+        Format::AutoAwq => "AutoAWQ checkpoint, safetensors",
+    };
     output::print(&format!(
-        "wrote {}: model.bin {bytes} bytes\n",
+        "wrote {}: {weights} {bytes} bytes\n",
         args.output.display()
     ))?;
     Ok(())

@@ -1,14 +1,15 @@
-//! Checkpoint in, image out.
+//! Checkpoint in, image or AutoAWQ checkpoint out.
 
 use std::path::Path;
 
 use half::f16;
 use macromac_format::manifest::SIDE_FILES;
-use macromac_format::{DType, GROUP, Head, ImageWriter, QuantMatrix, Quantization};
+use macromac_format::{DType, GROUP, Head, QuantMatrix, Quantization};
 
 use crate::awq::Awq;
 use crate::checkpoint::Checkpoint;
 use crate::config::read_eos;
+use crate::export::{self, Format, Output};
 use crate::quant::quantize;
 use crate::{InferError, Tokenizer};
 
@@ -28,6 +29,8 @@ pub struct PackOptions {
     pub calibration: Option<Calibration>,
     /// Where the output matrix is computed; `None`: [`Checkpoint::default_head`].
     pub head: Option<Head>,
+    /// What is written.
+    pub format: Format,
 }
 
 impl PackOptions {
@@ -53,13 +56,21 @@ impl PackOptions {
                 "INT4 head (round-to-nearest)"
             }
             Head::Int4 => "INT4 head",
+            Head::Fp16 if self.format == Format::AutoAwq => "FP16 head",
             Head::Fp16 => "FP16 head on the PS",
         };
-        format!("{weights}, {head}")
+        match self.format {
+            Format::Image => format!("{weights}, {head}"),
+            Format::AutoAwq => format!("{weights}, {head}, written as an AutoAWQ checkpoint"),
+        }
     }
 
     fn head(&self, checkpoint: &Checkpoint) -> Head {
-        self.head.unwrap_or(checkpoint.default_head())
+        let default = match self.format {
+            Format::Image => checkpoint.default_head(),
+            Format::AutoAwq => Head::Fp16,
+        };
+        self.head.unwrap_or(default)
     }
 }
 
@@ -86,14 +97,14 @@ pub fn pack(
     pack_with(checkpoint, out, &PackOptions::default(), progress)
 }
 
-/// Writes the image folder `out` of a checkpoint; returns the length of `model.bin`. Weights in full
-/// precision are quantized by AWQ if there is a calibration text, else rounded to nearest; AutoAWQ's
-/// are taken as they are. The output matrix is rounded to nearest either way. An older image there is
-/// replaced in one step; after an error nothing is left of the new one.
+/// Writes the image folder or the AutoAWQ checkpoint `out` of a checkpoint; returns the bytes of its weights
+/// (`model.bin`, or the safetensors). Weights in full precision are quantized by AWQ if there is a calibration
+/// text, else rounded to nearest; AutoAWQ's are taken as they are. The output matrix is rounded to nearest
+/// either way. An older one there is replaced in one step; after an error nothing is left of the new one.
 ///
 /// # Errors
-/// [`InferError`] if a weight cannot be quantized, the tokenizer is unusable, or the image cannot
-/// be written.
+/// [`InferError`] if a weight cannot be quantized, the tokenizer is unusable, the format cannot hold the head
+/// that is asked for, or the folder cannot be written.
 pub fn pack_with(
     checkpoint: &Checkpoint,
     out: &Path,
@@ -106,7 +117,11 @@ pub fn pack_with(
         Some(c) => Some(Awq::new(checkpoint, &c.tokens, c.window)?),
         None => None,
     };
-    let mut writer = ImageWriter::create(out)?;
+    let group_size = checkpoint.quantization().map_or(GROUP, |q| q.group_size);
+    let mut writer = match options.format {
+        Format::Image => export::image(out)?,
+        Format::AutoAwq => export::autoawq::begin(out, checkpoint, head, group_size)?,
+    };
     add_side_files(&mut writer, checkpoint.dir())?;
     let passes = arch.passes(head);
     let total = passes.len();
@@ -124,7 +139,8 @@ pub fn pack_with(
         writer.add_pass(&p.name, p.n, p.k, &matrix.to_segments())?;
     }
     for t in arch.tensors(head) {
-        if head == Head::Fp16 && t.name == arch.head_tensor() {
+        // A checkpoint's writer rounds everything to FP16 itself, the head too.
+        if head == Head::Fp16 && t.name == arch.head_tensor() && options.format == Format::Image {
             let bytes = fp16_head(checkpoint)?;
             writer.add_tensor(&t.name, DType::F16, &t.shape, &bytes)?;
         } else if let Some(norm) = awq.as_ref().and_then(|a| a.norm(&t.name)) {
@@ -144,7 +160,7 @@ pub fn pack_with(
         }
         .into(),
         bits: 4,
-        group_size: quantized.map_or(GROUP, |q| q.group_size),
+        group_size,
         head,
     };
     let bytes = writer.finish(arch.clone(), quantization)?;
@@ -156,8 +172,8 @@ pub fn pack_with(
     Ok(bytes)
 }
 
-/// The files of a checkpoint that an image carries along.
-fn add_side_files(writer: &mut ImageWriter, dir: &Path) -> Result<(), InferError> {
+/// The files of a checkpoint that the output carries along.
+fn add_side_files(writer: &mut Output, dir: &Path) -> Result<(), InferError> {
     for name in SIDE_FILES {
         let path = dir.join(name);
         match std::fs::read(&path) {
@@ -166,7 +182,7 @@ fn add_side_files(writer: &mut ImageWriter, dir: &Path) -> Result<(), InferError
             Err(e) => return Err(InferError::io(&path, "read")(e)),
         }
     }
-    if !dir.join("generation_config.json").exists() {
+    if !dir.join("generation_config.json").exists() && !writer.has_config() {
         // An image has no config.json, where such a checkpoint may name its end tokens.
         let eos = serde_json::json!({ "eos_token_id": read_eos(dir)? });
         writer.add_file("generation_config.json", eos.to_string().as_bytes())?;
