@@ -142,19 +142,12 @@ pub struct PackArgs {
     pub threads: Option<u16>,
 }
 
-/// Models whose shape and tokenizer the program carries along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SynthConfig {
-    /// Qwen2.5-0.5B: 494 million weights in BF16, 988 MB
-    #[value(name = "qwen2.5-0.5b")]
-    Qwen25Half,
-}
-
 #[derive(clap::Args)]
 pub struct SynthArgs {
-    /// Model whose shape and tokenizer to take
-    #[arg(long, value_enum, value_name = "MODEL")]
-    pub config: SynthConfig,
+    /// Model whose shape and tokenizer to take: qwen2.5-0.5b (494 million weights in BF16, 988 MB), which the program
+    /// carries along, or a folder with config.json and, where there are, tokenizer files
+    #[arg(long, value_name = "MODEL")]
+    pub config: PathBuf,
     /// Checkpoint folder to write; must be empty or not exist
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,

@@ -1,12 +1,12 @@
 //! `macromac pack`.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::Head;
 use macromac_infer::{Calibration, Checkpoint, Format, PackOptions, Source, Tokenizer, pack_with};
 
 use crate::args::{Method, PackArgs};
-use crate::output;
+use crate::{output, text};
 
 /// Tokens of a calibration window.
 const WINDOW: usize = 256;
@@ -64,8 +64,7 @@ fn calibration(args: &PackArgs, checkpoint: &Checkpoint) -> Result<Option<Calibr
             "--method awq: expected a calibration text, found none; give one with --calib FILE"
         ),
     };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot read the calibration text", path.display()))?;
+    let text = text::read(path)?;
     let tokens = Tokenizer::open(checkpoint.dir())?.encode(&text)?;
     let arch = checkpoint.architecture();
     if let Some(bad) = tokens.iter().find(|t| **t as usize >= arch.vocab_size) {

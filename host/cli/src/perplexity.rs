@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::{Json, ModelArgs};
 use crate::progress::Progress;
-use crate::{device, load, output};
+use crate::{device, load, output, text};
 
 /// Names as in llama-perplexity.
 #[derive(clap::Args)]
@@ -51,11 +51,7 @@ struct Printed {
 /// Measures the perplexity of a text.
 pub fn perplexity(args: &PerplexityArgs) -> Result<()> {
     let path = args.file.display();
-    let bytes = std::fs::read(&args.file).with_context(|| format!("{path}: cannot read"))?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        anyhow::anyhow!("{path}: expected UTF-8 text, found another byte at offset {at}")
-    })?;
+    let text = text::read(&args.file)?;
     let loaded = load::load(&args.model)?;
     let options = Options {
         context: args.ctx_size,

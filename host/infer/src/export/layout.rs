@@ -170,3 +170,50 @@ pub(crate) fn shards(tensors: Vec<Tensor>, max: u64) -> Vec<Shard> {
     });
     named.collect()
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::read_config;
+
+    /// What `manifest` (of `tests/data/manifest`) lists, in the file's order.
+    pub fn listed(manifest: &str, layers: usize) -> Vec<(String, String, Vec<usize>)> {
+        let mut list = Vec::new();
+        for line in manifest.lines() {
+            let mut fields = line.split(' ');
+            let mut field = || fields.next().unwrap().to_owned();
+            let (name, dtype, shape) = (field(), field(), field());
+            let shape: Vec<usize> = shape.split('x').map(|d| d.parse().unwrap()).collect();
+            let copies = if name.contains("{layer}") { layers } else { 1 };
+            for l in 0..copies {
+                let name = name.replace("{layer}", &l.to_string());
+                list.push((name, dtype.clone(), shape.clone()));
+            }
+        }
+        list.sort_by(|a, b| (a.1 != "I32", &a.0).cmp(&(b.1 != "I32", &b.0)));
+        list
+    }
+
+    #[test]
+    fn the_full_model_has_autoawq_s_tensors_in_autoawq_s_order() {
+        let manifest = include_str!("../../../../tests/data/manifest/qwen2.5-0.5b-autoawq-g64.txt");
+        let config = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../models/qwen2.5-0.5b/config.json"
+        );
+        let arch = read_config(config.as_ref()).unwrap();
+        let tensors = autoawq_tensors(&arch, 64).unwrap();
+        let [shard] = &shards(tensors, 5_000_000_000)[..] else {
+            panic!("one file")
+        };
+        let have: Vec<_> = shard
+            .tensors
+            .iter()
+            .map(|t| (t.name.clone(), t.dtype.to_owned(), t.shape.clone()))
+            .collect();
+        assert_eq!(have, listed(manifest, 24));
+        let header = header(&shard.tensors, &autoawq_metadata(&arch)).len() as u64;
+        let data: u64 = shard.tensors.iter().map(Tensor::bytes).sum();
+        assert_eq!((header, header + data), (68_688, 465_371_984));
+    }
+}
