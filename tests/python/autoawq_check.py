@@ -119,11 +119,13 @@ def check(name, checkpoint, method):
     return r
 
 
+# First, for the program was built from what is here now.
+commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True).stdout.strip()
 results = [check(name, path, method) for name, path in MODELS.items() for method in ("rtn", "awq")]
 report = {
     "date": datetime.date.today().isoformat(),
     "command": "make check-autoawq",
-    "commit": subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True).stdout.strip(),
+    "commit": commit,
     "versions": {"autoawq": "0.2.9", "transformers": transformers.__version__, "torch": torch.__version__},
     "text": TEXT,
     "limits": {"logit": LOGIT_LIMIT, "argmax": ARGMAX_LIMIT},

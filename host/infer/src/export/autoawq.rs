@@ -6,34 +6,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use half::f16;
-use macromac_format::manifest::SIDE_FILES;
 use macromac_format::writer::{Staging, resolve, write_synced};
 use macromac_format::{Architecture, DType, GROUP, Head, PORTS, QuantMatrix, TILE};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::folder;
 use super::layout::{Shard, autoawq_metadata, autoawq_tensors, header, shards};
 use crate::InferError;
 use crate::autoawq::{NIBBLE, PackedRef};
 use crate::checkpoint::{Checkpoint, tensor_parts};
-use crate::config::read_json;
 use crate::fused::PassKind;
 
 /// A safetensors file is at most so long, bytes; AutoAWQ's own default.
 pub const MAX_SHARD: u64 = 5_000_000_000;
-/// Files that go along as they are, beside [`SIDE_FILES`].
-const MORE_FILES: [&str; 6] = [
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "vocab.json",
-];
-/// Field of `config.json` that tells our checkpoints, which may be replaced, from others, which may not.
-const MARK: &str = "quantized_by";
-const MARKED: &str = "macromac";
-const INDEX: &str = "model.safetensors.index.json";
 
 /// A checkpoint under construction; dropped before [`AutoAwqWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -63,7 +49,7 @@ impl AutoAwqWriter {
         max_shard: u64,
     ) -> Result<Self, InferError> {
         let out = resolve(out)?;
-        check_destination(&out)?;
+        folder::check_destination(&out)?;
         let arch = from.architecture().clone();
         let tensors = autoawq_tensors(&arch, group_size).map_err(|e| {
             InferError::Input(format!(
@@ -82,8 +68,8 @@ impl AutoAwqWriter {
             arch,
         };
         writer.begin_files(shards(tensors, max_shard))?;
-        writer.write_config(from.dir())?;
-        for name in MORE_FILES {
+        writer.add_file("config.json", &folder::config(from.dir(), group_size)?)?;
+        for name in folder::MORE_FILES {
             let path = from.dir().join(name);
             match fs::read(&path) {
                 Ok(bytes) => writer.add_file(name, &bytes)?,
@@ -181,7 +167,7 @@ impl AutoAwqWriter {
             file.sync_all().map_err(InferError::io(&path, "write"))?;
         }
         // Somebody may have put files there meanwhile.
-        let replace = check_destination(&self.out)?;
+        let replace = folder::check_destination(&self.out)?;
         self.temp.publish(&self.out, replace)?;
         Ok(self.bytes)
     }
@@ -208,30 +194,9 @@ impl AutoAwqWriter {
         }
         if self.files.len() > 1 {
             let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
-            self.add_file(INDEX, &pretty(&index))?;
+            self.add_file(folder::INDEX, &folder::pretty(&index))?;
         }
         Ok(())
-    }
-
-    /// The checkpoint's `config.json`, with how the weights are quantized now.
-    fn write_config(&mut self, dir: &Path) -> Result<(), InferError> {
-        let path = dir.join("config.json");
-        let mut config = read_json(&path)?;
-        let fields = config
-            .as_object_mut()
-            .expect("Checkpoint::open read a model from it");
-        fields.insert("torch_dtype".into(), "float16".into());
-        if fields.contains_key("dtype") {
-            // transformers 5 writes it so.
-            fields.insert("dtype".into(), "float16".into());
-        }
-        fields.insert(MARK.into(), MARKED.into());
-        let quantization = json!({
-            "bits": 4, "group_size": self.group_size, "modules_to_not_convert": null, "quant_method": "awq",
-            "version": "gemm", "zero_point": true,
-        });
-        fields.insert("quantization_config".into(), quantization);
-        self.add_file("config.json", &pretty(&config))
     }
 
     fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), InferError> {
@@ -298,52 +263,4 @@ fn halves(name: &str, dtype: DType, data: &[u8], columns: usize) -> Result<Vec<u
         }
     }
     Ok(out)
-}
-
-fn pretty(json: &Value) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(json).expect("plain data");
-    bytes.push(b'\n');
-    bytes
-}
-
-/// Whether there is a checkpoint of ours to replace. Refused is everything but nothing, an empty folder, and such a
-/// checkpoint without foreign files.
-fn check_destination(out: &Path) -> Result<bool, InferError> {
-    let refused = |found: &str| {
-        InferError::Input(format!(
-            "{}: expected a folder that does not exist, is empty or holds an AutoAWQ checkpoint written by macromac, \
-             found {found}; choose another",
-            out.display()
-        ))
-    };
-    let entries = match fs::read_dir(out) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
-            return Err(refused("a file"));
-        }
-        Err(e) => return Err(InferError::io(out, "read")(e)),
-        Ok(entries) => entries,
-    };
-    let mut empty = true;
-    for entry in entries {
-        let entry = entry.map_err(InferError::io(out, "read"))?;
-        empty = false;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let weights = name.starts_with("model") && name.ends_with(".safetensors");
-        let known = weights
-            || name == "config.json"
-            || name == INDEX
-            || SIDE_FILES.iter().chain(&MORE_FILES).any(|f| *f == name);
-        if !known || !entry.file_type().is_ok_and(|t| t.is_file()) {
-            return Err(refused(&format!("\"{name}\" in it")));
-        }
-    }
-    if empty {
-        return Ok(false);
-    }
-    let ours = read_json(&out.join("config.json")).is_ok_and(|c| c[MARK] == MARKED);
-    match ours {
-        true => Ok(true),
-        false => Err(refused("another checkpoint")),
-    }
 }

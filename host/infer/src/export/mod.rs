@@ -5,6 +5,7 @@
 //! to FP16.
 
 pub mod autoawq;
+mod folder;
 pub(crate) mod layout;
 
 use std::path::Path;
