@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated generate synth-unit clean
+.PHONY: help run test lint setup canary check-generated check-autoawq generate synth-unit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,9 +38,13 @@ generate:  ## regenerate what comes from rtl/regs/macromac.rdl
 check-generated:  ## fail when a generated file is stale
 	@scripts/check-generated
 
+check-autoawq:  ## AutoAWQ and transformers read our AutoAWQ checkpoints (installs 6 GB of Python packages; docs/results/autoawq-check.json)
+	@scripts/setup
+	@scripts/check-autoawq
+
 synth-unit:  ## what a MACRO_MAC costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96
 
 clean:  ## remove everything that was built
 	cargo clean
-	rm -rf target .venv
+	rm -rf target .venv .venv-autoawq

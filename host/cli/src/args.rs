@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use macromac_format::Head;
+use macromac_infer::Format;
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -15,7 +16,7 @@ pub struct Args {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Write a model image of a Hugging Face checkpoint: quantized here, or as AutoAWQ did it
+    /// Write a model image or an AutoAWQ checkpoint of a Hugging Face checkpoint: quantized here, or as AutoAWQ did it
     #[command(visible_alias = "quantize")]
     Pack(PackArgs),
     /// Continue a text
@@ -95,6 +96,24 @@ impl From<HeadArg> for Head {
     }
 }
 
+/// What `pack` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// A model image, for this program and the accelerator
+    Image,
+    /// An AutoAWQ GEMM checkpoint (safetensors), for this program and others
+    Autoawq,
+}
+
+impl From<FormatArg> for Format {
+    fn from(arg: FormatArg) -> Format {
+        match arg {
+            FormatArg::Image => Format::Image,
+            FormatArg::Autoawq => Format::AutoAwq,
+        }
+    }
+}
+
 /// How weights are quantized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Method {
@@ -130,12 +149,15 @@ impl QuantizerArgs {
 pub struct PackArgs {
     /// Folder with config.json, *.safetensors and tokenizer.json
     pub checkpoint: PathBuf,
-    /// Image folder to write; an older image there is replaced
-    #[arg(short, long, value_name = "IMAGE")]
+    /// Folder to write; an older one that this program wrote in the same format is replaced
+    #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "image")]
+    pub format: FormatArg,
     #[command(flatten)]
     pub quantizer: QuantizerArgs,
-    /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
+    /// Where the output matrix is computed [default: fp16 for or as an AutoAWQ checkpoint, else int4]
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,
     /// Threads [default: all cores]
@@ -143,19 +165,12 @@ pub struct PackArgs {
     pub threads: Option<u16>,
 }
 
-/// Models whose shape and tokenizer the program carries along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SynthConfig {
-    /// Qwen2.5-0.5B: 494 million weights in BF16, 988 MB
-    #[value(name = "qwen2.5-0.5b")]
-    Qwen25Half,
-}
-
 #[derive(clap::Args)]
 pub struct SynthArgs {
-    /// Model whose shape and tokenizer to take
-    #[arg(long, value_enum, value_name = "MODEL")]
-    pub config: SynthConfig,
+    /// Model whose shape and tokenizer to take: qwen2.5-0.5b (494 million weights in BF16, 988 MB), which the program
+    /// carries along, or a folder with config.json and, where there are, tokenizer files
+    #[arg(long, value_name = "MODEL")]
+    pub config: PathBuf,
     /// Checkpoint folder to write; must be empty or not exist
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,

@@ -20,6 +20,7 @@ mod run;
 mod score;
 mod size;
 mod synth;
+mod text;
 mod tokenize;
 
 use std::process::ExitCode;

@@ -2,28 +2,37 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::Head;
-use macromac_infer::{Calibration, Checkpoint, PackOptions, Source, Tokenizer, pack_with};
+use macromac_infer::{Calibration, Checkpoint, Format, PackOptions, Source, Tokenizer, pack_with};
 
 use crate::args::{Method, PackArgs, QuantizerArgs};
-use crate::output;
+use crate::{output, text};
 
 /// Tokens of a calibration window.
 const WINDOW: usize = 256;
 
-/// Packs a checkpoint into an image.
+/// Packs a checkpoint into an image, or into an AutoAWQ checkpoint.
 pub fn pack(args: &PackArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         macromac_infer::set_threads(threads.into())?;
     }
     let checkpoint = open(args)?;
-    let options = options(&args.quantizer, args.head.map(Head::from), &checkpoint)?;
+    let options = options(
+        &args.quantizer,
+        args.format.into(),
+        args.head.map(Head::from),
+        &checkpoint,
+    )?;
     output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
     let bytes = with_bar(&checkpoint, &args.output, &options)?;
+    let weights = match options.format {
+        Format::Image => "model.bin",
+        Format::AutoAwq => "AutoAWQ checkpoint, safetensors",
+    };
     output::print(&format!(
-        "wrote {}: model.bin {bytes} bytes\n",
+        "wrote {}: {weights} {bytes} bytes\n",
         args.output.display()
     ))?;
     Ok(())
@@ -32,11 +41,13 @@ pub fn pack(args: &PackArgs) -> Result<()> {
 /// What the options ask for; refused where the checkpoint does not allow it, before anything is read or written.
 pub fn options(
     args: &QuantizerArgs,
+    format: Format,
     head: Option<Head>,
     checkpoint: &Checkpoint,
 ) -> Result<PackOptions> {
     let mut options = PackOptions {
         head,
+        format,
         group_size: args.group_size(),
         calibration: None,
     };
@@ -45,7 +56,7 @@ pub fn options(
     Ok(options)
 }
 
-/// Packs under a progress bar; returns the length of `model.bin`.
+/// Packs under a progress bar; returns the bytes of the weights.
 pub fn with_bar(checkpoint: &Checkpoint, out: &Path, options: &PackOptions) -> Result<u64> {
     // Draws on standard error, and only if that is a terminal.
     let bar = ProgressBar::new(0);
@@ -79,8 +90,7 @@ fn calibration(args: &QuantizerArgs, checkpoint: &Checkpoint) -> Result<Option<C
             "--method awq: expected a calibration text, found none; give one with --calib FILE"
         ),
     };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot read the calibration text", path.display()))?;
+    let text = text::read(path)?;
     let tokens = Tokenizer::open(checkpoint.dir())?.encode(&text)?;
     let arch = checkpoint.architecture();
     if let Some(bad) = tokens.iter().find(|t| **t as usize >= arch.vocab_size) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::{Json, ModelArgs};
 use crate::load::{self, Loaded};
 use crate::progress::Progress;
-use crate::{device, output};
+use crate::{device, output, text};
 
 /// A text, and how it is cut and scored. Names as in llama-perplexity.
 #[derive(clap::Args)]
@@ -32,12 +32,7 @@ pub struct TextArgs {
 impl TextArgs {
     /// Its bytes as UTF-8.
     pub fn read(&self) -> Result<String> {
-        let path = self.file.display();
-        let bytes = std::fs::read(&self.file).with_context(|| format!("{path}: cannot read"))?;
-        String::from_utf8(bytes).map_err(|e| {
-            let at = e.utf8_error().valid_up_to();
-            anyhow::anyhow!("{path}: expected UTF-8 text, found another byte at offset {at}")
-        })
+        text::read(&self.file)
     }
 
     /// How it is scored.

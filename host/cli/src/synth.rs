@@ -1,15 +1,20 @@
 //! `macromac synth-checkpoint`.
 
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
+use macromac_format::manifest::SIDE_FILES;
+use macromac_infer::autoawq::read_quantization;
 use macromac_infer::synth::synthesize;
 
-use crate::args::{SynthArgs, SynthConfig};
+use crate::args::SynthArgs;
 use crate::output;
 
+/// Name of the model that the program carries along.
+const BUILT_IN: &str = "qwen2.5-0.5b";
 /// Files of Qwen2.5-0.5B; `models/qwen2.5-0.5b/README.md` has source and licence.
 const CONFIG: &[u8] = include_bytes!("../../../models/qwen2.5-0.5b/config.json");
 const GENERATION_CONFIG: &[u8] =
@@ -23,14 +28,11 @@ pub fn synth(args: &SynthArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         macromac_infer::set_threads(threads.into())?;
     }
-    let SynthConfig::Qwen25Half = args.config;
-    let tokenizer = tokenizer()?;
-    let files: [(&str, &[u8]); 4] = [
-        ("config.json", CONFIG),
-        ("generation_config.json", GENERATION_CONFIG),
-        ("tokenizer_config.json", TOKENIZER_CONFIG),
-        ("tokenizer.json", &tokenizer),
-    ];
+    let files = files(&args.config)?;
+    let files: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(name, bytes)| (*name, bytes.as_slice()))
+        .collect();
     let bar = ProgressBar::new(0);
     let style = "{bar:40} {bytes}/{total_bytes} {msg} {eta}";
     bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
@@ -47,6 +49,37 @@ pub fn synth(args: &SynthArgs) -> Result<()> {
         args.seed
     ))?;
     Ok(())
+}
+
+/// `config.json` and what goes beside it: of the model that the program carries along, or of a folder.
+fn files(model: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    if model == Path::new(BUILT_IN) {
+        return Ok(vec![
+            ("config.json", CONFIG.to_vec()),
+            ("generation_config.json", GENERATION_CONFIG.to_vec()),
+            ("tokenizer_config.json", TOKENIZER_CONFIG.to_vec()),
+            ("tokenizer.json", tokenizer()?),
+        ]);
+    }
+    let shown = model.display();
+    anyhow::ensure!(
+        model.join("config.json").is_file(),
+        "--config {shown}: expected {BUILT_IN} or a folder with config.json, found neither"
+    );
+    anyhow::ensure!(
+        read_quantization(model)?.is_none(),
+        "{shown}/config.json: expected a model in full precision, found quantization_config; remove it"
+    );
+    let mut files = Vec::new();
+    for name in ["config.json"].iter().chain(&SIDE_FILES) {
+        let path = model.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => files.push((*name, bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e).with_context(|| format!("{}: cannot read", path.display())),
+        }
+    }
+    Ok(files)
 }
 
 fn tokenizer() -> Result<Vec<u8>> {

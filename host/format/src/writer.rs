@@ -179,21 +179,10 @@ impl ImageWriter {
         let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
         json.push(b'\n');
         write_synced(&self.temp.dir.join(MANIFEST_FILE), &json)?;
-        sync_dir(&self.temp.dir)?;
-        self.publish()?;
-        Ok(self.at)
-    }
-
-    fn publish(&self) -> Result<(), ImageError> {
         // Somebody may have put files there while the image was being written.
         check_destination(&self.out)?;
-        let moved = if Image::claims(&self.out) {
-            exchange(&self.temp.dir, &self.out)
-        } else {
-            fs::rename(&self.temp.dir, &self.out)
-        };
-        moved.map_err(ImageError::io(&self.out, "move the finished image there"))?;
-        sync_dir(parent(&self.out))
+        self.temp.publish(&self.out, Image::claims(&self.out))?;
+        Ok(self.at)
     }
 
     /// Appends aligned bytes; returns offset, length and checksum.
@@ -249,6 +238,21 @@ impl Staging {
     /// The hidden folder.
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// Moves the finished folder to `out` and waits until that is on disk. With `replace` it changes places with what is
+    /// there, in one step where the file system can; that the old folder may go is the caller's business to check.
+    ///
+    /// # Errors
+    /// [`ImageError::Io`]; `out` is then as it was.
+    pub fn publish(&self, out: &Path, replace: bool) -> Result<(), ImageError> {
+        sync_dir(&self.dir)?;
+        let moved = match replace {
+            true => exchange(&self.dir, out),
+            false => fs::rename(&self.dir, out),
+        };
+        moved.map_err(ImageError::io(out, "move the finished folder there"))?;
+        sync_dir(parent(out))
     }
 }
 
@@ -335,7 +339,11 @@ fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
     fs::remove_dir_all(&aside)
 }
 
-fn write_synced(path: &Path, data: &[u8]) -> Result<(), ImageError> {
+/// Writes a new file and waits until it is on disk.
+///
+/// # Errors
+/// [`ImageError::Io`] if it is there already or cannot be written.
+pub fn write_synced(path: &Path, data: &[u8]) -> Result<(), ImageError> {
     let mut file = File::create_new(path).map_err(ImageError::io(path, "create"))?;
     file.write_all(data)
         .and_then(|()| file.sync_all())

@@ -240,7 +240,7 @@ impl Checkpoint {
 }
 
 /// Names and shapes of the checkpoint tensors that make up a tensor of [`Architecture::tensors`].
-fn tensor_parts(arch: &Architecture, name: &str) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn tensor_parts(arch: &Architecture, name: &str) -> Vec<(String, Vec<usize>)> {
     let hidden = arch.hidden_size;
     let matrix = vec![arch.vocab_size, hidden];
     match name {

@@ -2,7 +2,8 @@
 //! [`macromac_driver::Accelerator`], sampling and text.
 //!
 //! * a checkpoint: [`config`], [`store`], [`autoawq`], [`checkpoint`], [`fused`] (which matrices make up a pass);
-//! * into an image: [`quant`] (rounding to nearest), [`awq`] (by activations), [`mod@pack`];
+//! * into an image: [`quant`] (rounding to nearest), [`awq`] (by activations), [`mod@pack`]; or into an AutoAWQ checkpoint:
+//!   [`export`];
 //! * a checkpoint with random weights: [`synth`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
@@ -18,6 +19,7 @@ pub mod config;
 pub mod cpu;
 pub mod error;
 pub mod eval;
+pub mod export;
 pub mod fused;
 pub mod generate;
 pub mod golden;
@@ -36,6 +38,7 @@ pub mod tokenizer;
 pub use checkpoint::Checkpoint;
 pub use cpu::cpu_device;
 pub use error::InferError;
+pub use export::Format;
 pub use generate::{Generated, Measured, Options, Stop, generate};
 pub use golden::golden_device;
 pub use model::Model;

@@ -1,15 +1,16 @@
-//! Checkpoint in, image out.
+//! Checkpoint in, image or AutoAWQ checkpoint out.
 
 use std::path::Path;
 
 use half::f16;
 use macromac_format::manifest::SIDE_FILES;
 use macromac_format::model::{PASSES_PER_LAYER, TensorShape};
-use macromac_format::{DType, GROUP, Head, Image, ImageWriter, QuantMatrix, Quantization};
+use macromac_format::{DType, GROUP, Head, Image, QuantMatrix, Quantization};
 
 use crate::awq::Awq;
 use crate::checkpoint::Checkpoint;
 use crate::config::read_eos;
+use crate::export::{self, Format, Output};
 use crate::fused::PassKind;
 use crate::quant::{QuantError, quantize, quantize_int8};
 use crate::{InferError, Tokenizer};
@@ -32,6 +33,8 @@ pub struct PackOptions {
     pub head: Option<Head>,
     /// Input channels that share a scale and a zero, 64 or 128; `None`: those of an AutoAWQ checkpoint, else 64.
     pub group_size: Option<usize>,
+    /// What is written.
+    pub format: Format,
 }
 
 /// Names that a message lists before it only counts.
@@ -46,9 +49,14 @@ impl PackOptions {
             }
             Head::Int4 => "INT4 head",
             Head::Int8 => "INT8 head (round-to-nearest)",
+            Head::Fp16 if self.format == Format::AutoAwq => "FP16 head",
             Head::Fp16 => "FP16 head on the PS",
         };
-        format!("{}, {head}", self.describe_layers(checkpoint))
+        let layers = self.describe_layers(checkpoint);
+        match self.format {
+            Format::Image => format!("{layers}, {head}"),
+            Format::AutoAwq => format!("{layers}, {head}, written as an AutoAWQ checkpoint"),
+        }
     }
 
     /// The same of the layers alone.
@@ -71,7 +79,11 @@ impl PackOptions {
     }
 
     fn head(&self, checkpoint: &Checkpoint) -> Head {
-        self.head.unwrap_or(checkpoint.default_head())
+        let default = match self.format {
+            Format::Image => checkpoint.default_head(),
+            Format::AutoAwq => Head::Fp16,
+        };
+        self.head.unwrap_or(default)
     }
 
     fn group(&self, checkpoint: &Checkpoint) -> usize {
@@ -159,14 +171,14 @@ pub fn pack(
     pack_with(checkpoint, out, &PackOptions::default(), progress)
 }
 
-/// Writes the image folder `out` of a checkpoint; returns the length of `model.bin`. Weights in full
-/// precision are quantized by AWQ if there is a calibration text, else rounded to nearest; AutoAWQ's
-/// are taken as they are. The output matrix is rounded to nearest either way. An older image there is
-/// replaced in one step; after an error nothing is left of the new one.
+/// Writes the image folder or the AutoAWQ checkpoint `out` of a checkpoint; returns the bytes of its weights
+/// (`model.bin`, or the safetensors). Weights in full precision are quantized by AWQ if there is a calibration
+/// text, else rounded to nearest; AutoAWQ's are taken as they are. The output matrix is rounded to nearest
+/// either way. An older one there is replaced in one step; after an error nothing is left of the new one.
 ///
 /// # Errors
-/// As [`PackOptions::check`], before any work; [`InferError`] if a weight cannot be quantized, the tokenizer is unusable, or the image cannot
-/// be written.
+/// As [`PackOptions::check`], before any work; [`InferError`] if a weight cannot be quantized, the tokenizer is unusable, the
+/// format cannot hold the head that is asked for, or the folder cannot be written.
 pub fn pack_with(
     checkpoint: &Checkpoint,
     out: &Path,
@@ -181,7 +193,10 @@ pub fn pack_with(
         Some(c) => Some(Awq::new(checkpoint, &c.tokens, c.window, group_size)?),
         None => None,
     };
-    let mut writer = ImageWriter::create(out)?;
+    let mut writer = match options.format {
+        Format::Image => export::image(out)?,
+        Format::AutoAwq => export::autoawq::begin(out, checkpoint, head, group_size)?,
+    };
     add_side_files(&mut writer, checkpoint.dir())?;
     let passes = arch.passes(head);
     let total = passes.len();
@@ -204,7 +219,7 @@ pub fn pack_with(
     }
     for t in arch.tensors(head) {
         if of_head(&t.name) {
-            add_head_tensor(&mut writer, checkpoint, head, &t)?;
+            add_head_tensor(&mut writer, checkpoint, head, options.format, &t)?;
         } else if let Some(norm) = awq.as_ref().and_then(|a| a.norm(&t.name)) {
             let bytes: Vec<u8> = norm.iter().flat_map(|v| v.to_le_bytes()).collect();
             writer.add_tensor(&t.name, DType::F32, &t.shape, &bytes)?;
@@ -260,7 +275,7 @@ pub fn pack_head(
         head,
         ..image.manifest().quantization.clone()
     };
-    let mut writer = ImageWriter::create(out)?;
+    let mut writer = export::image(out)?;
     add_side_files(&mut writer, checkpoint.dir())?;
     for (id, p) in arch.passes(head).iter().enumerate() {
         if id == head_pass(checkpoint) {
@@ -272,14 +287,14 @@ pub fn pack_head(
     }
     for t in arch.tensors(head) {
         if of_head(&t.name) {
-            add_head_tensor(&mut writer, checkpoint, head, &t)?;
+            add_head_tensor(&mut writer, checkpoint, head, Format::Image, &t)?;
         } else {
             let same = image.tensor(&t.name);
             let same = same.expect("Image::open checked that all tensors are there");
             writer.add_tensor(&t.name, same.dtype, &t.shape, same.bytes)?;
         }
     }
-    Ok(writer.finish(arch.clone(), quantization)?)
+    writer.finish(arch.clone(), quantization)
 }
 
 /// The pass that is the output matrix, if the head is one.
@@ -310,12 +325,15 @@ fn rounded_head(
 
 /// Adds the embedding or an output matrix that the PS keeps.
 fn add_head_tensor(
-    writer: &mut ImageWriter,
+    writer: &mut Output,
     checkpoint: &Checkpoint,
     head: Head,
+    format: Format,
     t: &TensorShape,
 ) -> Result<(), InferError> {
-    if head == Head::Fp16 && t.name == checkpoint.architecture().head_tensor() {
+    // A checkpoint's writer rounds everything to FP16 itself, the head too.
+    let on_the_ps = head == Head::Fp16 && t.name == checkpoint.architecture().head_tensor();
+    if on_the_ps && format == Format::Image {
         let bytes = fp16_head(checkpoint)?;
         writer.add_tensor(&t.name, DType::F16, &t.shape, &bytes)?;
     } else {
@@ -329,8 +347,8 @@ fn named(checkpoint: &Checkpoint, matrix: &str, e: QuantError) -> InferError {
     InferError::checkpoint(checkpoint.dir(), format!("{matrix}: {e}"))
 }
 
-/// The files of a checkpoint that an image carries along.
-fn add_side_files(writer: &mut ImageWriter, dir: &Path) -> Result<(), InferError> {
+/// The files of a checkpoint that the output carries along.
+fn add_side_files(writer: &mut Output, dir: &Path) -> Result<(), InferError> {
     for name in SIDE_FILES {
         let path = dir.join(name);
         match std::fs::read(&path) {
@@ -339,7 +357,7 @@ fn add_side_files(writer: &mut ImageWriter, dir: &Path) -> Result<(), InferError
             Err(e) => return Err(InferError::io(&path, "read")(e)),
         }
     }
-    if !dir.join("generation_config.json").exists() {
+    if !dir.join("generation_config.json").exists() && !writer.has_config() {
         // An image has no config.json, where such a checkpoint may name its end tokens.
         let eos = serde_json::json!({ "eos_token_id": read_eos(dir)? });
         writer.add_file("generation_config.json", eos.to_string().as_bytes())?;

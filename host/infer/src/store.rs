@@ -141,6 +141,18 @@ impl TensorStore {
             )
         })?;
         let path = &self.files[t.file].0;
+        if let [rows, columns] = *shape {
+            if rows != columns && t.shape == [columns, rows] {
+                return Err(InferError::checkpoint(
+                    path,
+                    format!(
+                        "tensor {name}: expected shape {shape:?} (by config.json), found the \
+                         transpose {:?}; transpose it where the checkpoint is made",
+                        t.shape
+                    ),
+                ));
+            }
+        }
         if t.shape != shape {
             return Err(InferError::checkpoint(
                 path,

@@ -315,6 +315,12 @@ mod tests {
         let data: usize = plan.iter().map(|t| 2 * t.numbers()).sum();
         assert_eq!((plan.len(), header.len()), (290, 32_288));
         assert_eq!(header.len() + data, 988_097_824);
+        let have = plan
+            .iter()
+            .map(|t| (t.name.clone(), "BF16".to_owned(), t.shape.clone()));
+        let manifest = include_str!("../../../tests/data/manifest/qwen2.5-0.5b-bf16.txt");
+        let want = crate::export::layout::tests::listed(manifest, 24);
+        assert_eq!(have.collect::<Vec<_>>(), want);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What a model would take in each layout, by its configuration alone: the exact file sizes, headers and
 //! padding included.
 
-use std::fmt::Write;
-
 use macromac_format::manifest::ALIGN;
 use macromac_format::{Architecture, Head, Layout};
 
 use super::size::{Sizes, Subject};
-use crate::fused::PassKind;
+use crate::export::layout::{
+    Metadata, Tensor, autoawq_metadata, autoawq_tensors, header, in_file_order, linears,
+    plain_tensors,
+};
 
 /// A layout that a model's shape does not allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,93 +36,15 @@ pub fn layouts(subject: &Subject) -> (Vec<Sizes>, Vec<Impossible>) {
     (found, impossible)
 }
 
-/// A tensor of a safetensors file.
-struct Tensor {
-    name: String,
-    dtype: &'static str,
-    shape: Vec<usize>,
-}
-
-impl Tensor {
-    fn new(name: impl Into<String>, dtype: &'static str, shape: &[usize]) -> Self {
-        Tensor {
-            name: name.into(),
-            dtype,
-            shape: shape.to_vec(),
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        let width = if self.dtype == "I32" { 4 } else { 2 };
-        self.shape.iter().map(|d| *d as u64).product::<u64>() * width
-    }
-}
-
-/// A safetensors file as its library writes it: tensors with wide numbers first, then by name; a JSON
-/// header, filled up to a multiple of 8 with blanks, and 8 bytes for its length.
-fn safetensors(name: &str, what: &str, mut tensors: Vec<Tensor>, metadata: &str) -> Sizes {
-    tensors.sort_by(|a, b| (a.dtype != "I32", &a.name).cmp(&(b.dtype != "I32", &b.name)));
+/// A safetensors file as its library writes it.
+fn safetensors(name: &str, what: &str, mut tensors: Vec<Tensor>, metadata: &Metadata) -> Sizes {
+    in_file_order(&mut tensors);
     let mut sizes = Sizes::new(name, what);
-    let mut header = format!("{{\"__metadata__\":{metadata}");
-    let mut at = 0;
     for t in &tensors {
-        let end = at + t.bytes();
-        let shape: Vec<String> = t.shape.iter().map(usize::to_string).collect();
-        write!(
-            header,
-            ",\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{at},{end}]}}",
-            t.name,
-            t.dtype,
-            shape.join(",")
-        )
-        .expect("writing to a string does not fail");
         sizes.add_tensor(&t.name, t.bytes());
-        at = end;
     }
-    header.push('}');
-    sizes.add_structure(8 + (header.len() as u64).next_multiple_of(8));
+    sizes.add_structure(header(&tensors, metadata).len() as u64);
     sizes
-}
-
-/// Tensors that no quantizer touches: norms, biases, embedding.
-fn plain_tensors(arch: &Architecture, dtype: &'static str) -> Vec<Tensor> {
-    let h = arch.hidden_size;
-    let mut list = vec![
-        Tensor::new("model.embed_tokens.weight", dtype, &[arch.vocab_size, h]),
-        Tensor::new("model.norm.weight", dtype, &[h]),
-    ];
-    if !arch.tie_word_embeddings {
-        list.push(Tensor::new("lm_head.weight", dtype, &[arch.vocab_size, h]));
-    }
-    for l in 0..arch.num_hidden_layers {
-        for norm in ["input_layernorm", "post_attention_layernorm"] {
-            let name = format!("model.layers.{l}.{norm}.weight");
-            list.push(Tensor::new(name, dtype, &[h]));
-        }
-        for (part, width) in [
-            ("q", arch.q_width()),
-            ("k", arch.kv_width()),
-            ("v", arch.kv_width()),
-        ] {
-            let name = format!("model.layers.{l}.self_attn.{part}_proj.bias");
-            list.push(Tensor::new(name, dtype, &[width]));
-        }
-    }
-    list
-}
-
-/// The linear layers: name without `.weight`, rows (output channels), columns (input channels).
-fn linears(arch: &Architecture) -> Vec<(String, usize, usize)> {
-    let mut list = Vec::new();
-    for (id, pass) in arch.passes(Head::Int4).iter().enumerate() {
-        let (kind, layer) = PassKind::of(arch, id);
-        if kind != PassKind::LmHead {
-            for (name, rows) in kind.parts(arch, layer) {
-                list.push((name.trim_end_matches(".weight").to_owned(), rows, pass.k));
-            }
-        }
-    }
-    list
 }
 
 fn bf16(arch: &Architecture) -> Sizes {
@@ -130,34 +53,13 @@ fn bf16(arch: &Architecture) -> Sizes {
         tensors.push(Tensor::new(format!("{name}.weight"), "BF16", &[n, k]));
     }
     let what = "safetensors, BF16, as published";
-    safetensors("bf16", what, tensors, r#"{"format":"pt"}"#)
+    safetensors("bf16", what, tensors, &vec![("format", "pt")])
 }
 
-/// AutoAWQ's GEMM version as its release 0.2.9 writes it: eight INT4 weights of a row in an I32, zeros
-/// likewise, FP16 scales, everything else FP16; a tied output matrix is left out and named in the
-/// metadata.
 fn autoawq(arch: &Architecture, group: usize, layout: &str) -> Result<Sizes, String> {
-    let mut tensors = plain_tensors(arch, "F16");
-    for (name, n, k) in linears(arch) {
-        if n % 8 != 0 || k % group != 0 {
-            return Err(format!(
-                "{name} [{n}, {k}]: expected rows by 8 and columns by {group} without remainder"
-            ));
-        }
-        for (part, dtype, shape) in [
-            ("qweight", "I32", [k, n / 8]),
-            ("qzeros", "I32", [k / group, n / 8]),
-            ("scales", "F16", [k / group, n]),
-        ] {
-            tensors.push(Tensor::new(format!("{name}.{part}"), dtype, &shape));
-        }
-    }
-    let metadata = match arch.tie_word_embeddings {
-        true => r#"{"format":"pt","lm_head.weight":"model.embed_tokens.weight"}"#,
-        false => r#"{"format":"pt"}"#,
-    };
+    let tensors = autoawq_tensors(arch, group)?;
     let what = format!("AutoAWQ GEMM, INT4 in groups of {group}, FP16 embedding");
-    Ok(safetensors(layout, &what, tensors, metadata))
+    Ok(safetensors(layout, &what, tensors, &autoawq_metadata(arch)))
 }
 
 /// `model.bin` of an image: AWQ_MACRO blocks and the tensors of the PS, each piece filled up to
