@@ -120,28 +120,32 @@ mod avx2 {
         acc: &mut [[f32; TILE]],
     ) -> Result<(), usize> {
         walk(view, operands, acc, |weights, m| {
-            // SAFETY: this closure runs inside a function that has AVX2.
+            // SAFETY: whoever called this function vouched for AVX2.
             unsafe { dot(weights, m) }
         })
     }
 
-    /// |q - z| <= 15 and |m| <= 32767, so 64 products stay far below 2^31.
+    /// The eight sums of a group. |q - z| <= 15 and |m| <= 32767, so 64 products stay far below 2^31.
+    ///
+    /// # Safety
+    /// The processor has AVX2.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn dot(weights: &[Pair; PAIRS], m: &[i16; GROUP]) -> [i32; TILE] {
-        // Two sums, so that an addition need not wait for the one before it.
-        let mut sums = [_mm256_setzero_si256(); 2];
-        for (i, pair) in weights.iter().enumerate() {
-            let both = i32::from(m[2 * i + 1]) << 16 | i32::from(m[2 * i] as u16);
-            // SAFETY: a Pair is 32 bytes, and the load asks for no alignment.
-            let weights = unsafe { _mm256_loadu_si256(pair.as_ptr().cast::<__m256i>()) };
-            let products = _mm256_madd_epi16(weights, _mm256_set1_epi32(both));
-            sums[i % 2] = _mm256_add_epi32(sums[i % 2], products);
-        }
+    unsafe fn dot(weights: &[Pair; PAIRS], m: &[i16; GROUP]) -> [i32; TILE] {
         let mut out = [0; TILE];
-        let sum = _mm256_add_epi32(sums[0], sums[1]);
-        // SAFETY: the array is 32 bytes, and the store asks for no alignment.
-        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast::<__m256i>(), sum) };
+        // SAFETY: AVX2 is there; a Pair and the array are 32 bytes, and neither load nor store asks for alignment.
+        unsafe {
+            // Two sums, so that an addition need not wait for the one before it.
+            let mut sums = [_mm256_setzero_si256(); 2];
+            for (i, pair) in weights.iter().enumerate() {
+                let both = i32::from(m[2 * i + 1]) << 16 | i32::from(m[2 * i] as u16);
+                let weights = _mm256_loadu_si256(pair.as_ptr().cast::<__m256i>());
+                let products = _mm256_madd_epi16(weights, _mm256_set1_epi32(both));
+                sums[i % 2] = _mm256_add_epi32(sums[i % 2], products);
+            }
+            let sum = _mm256_add_epi32(sums[0], sums[1]);
+            _mm256_storeu_si256(out.as_mut_ptr().cast::<__m256i>(), sum);
+        }
         out
     }
 }

@@ -1,4 +1,4 @@
-//! Exact group sums: the arithmetic of the `kv260` profile (`docs/arithmetic.md` section 4).
+//! Exact group sums: the arithmetic of the `kv260` profile (`docs/arithmetic.md` section 5).
 //!
 //! - [`convert`]: a group of FP32 activations as block floating point;
 //! - [`term`]: an exact group sum times its scale, rounded once, in integers: the definition;
