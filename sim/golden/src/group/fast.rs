@@ -79,8 +79,8 @@ fn walk(
             }
         }
         let mut scale = [0.0; TILE];
-        for c in 0..TILE {
-            scale[c] = f64::from(fp::from_f16(block.scales[c]));
+        for (scale, bits) in scale.iter_mut().zip(block.scales) {
+            *scale = f64::from(fp::from_f16(bits));
         }
         for (operand, acc) in operands.iter().zip(&mut *acc) {
             let sum = dot(&weights, &operand.m);

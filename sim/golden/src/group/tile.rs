@@ -51,11 +51,11 @@ pub fn tile(format: Format, bytes: &[u8], vectors: &[Vector]) -> Result<Vec<[f32
         for (vector, acc) in vectors.iter().zip(&mut results) {
             assert_eq!(vector.groups.len(), groups, "groups of a vector");
             let Group { exponent, m } = vector.groups[g];
-            for c in 0..TILE {
+            for (c, acc) in acc.iter_mut().enumerate() {
                 let weight =
                     |k| macro_block::nibble(block.word(k), c) - macro_block::nibble(block.zeros, c);
                 let sum: i32 = (0..GROUP).map(|k| weight(k) * i32::from(m[k])).sum();
-                acc[c] = fp::add(acc[c], term(sum, block.scales[c], exponent));
+                *acc = fp::add(*acc, term(sum, block.scales[c], exponent));
             }
         }
     }
