@@ -269,6 +269,9 @@ pub struct RunArgs {
     /// Seed of the draws
     #[arg(short, long, default_value_t = 0)]
     pub seed: u64,
+    /// Let the text so far propose up to N tokens, verified in one pass; greedy only, the text stays the same; 0: off
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub lookup: usize,
     /// Go on past the end-of-text token
     #[arg(long)]
     pub ignore_eos: bool,
