@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use macromac_driver::Profile;
 use macromac_format::Head;
 use macromac_infer::{
     Checkpoint, Model, PackOptions, Session, Source, Tokenizer, cpu_device, golden_device,
@@ -32,7 +33,7 @@ fn worst(checkpoint: &Path, head: Head, texts: &[&str]) -> f32 {
     let mut worst = 0f32;
     for text in texts {
         let tokens = tokenizer.encode(text).unwrap();
-        let mut golden = golden_device(source.clone()).unwrap();
+        let mut golden = golden_device(source.clone(), Profile::Paper).unwrap();
         let mut cpu = cpu_device(source.clone());
         let mut golden = Session::new(&model, &mut golden);
         let mut cpu = Session::new(&model, &mut cpu);

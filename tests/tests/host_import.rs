@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::f16;
+use macromac_driver::Profile;
 use macromac_format::Head;
 use macromac_infer::{
     Checkpoint, Model, PackOptions, Session, Source, cpu_device, golden_device, pack, pack_with,
@@ -185,7 +186,7 @@ fn an_untied_head_is_stored_apart_from_the_embedding() {
     }
     let source = Arc::new(source);
     let model = Model::load(source.clone()).unwrap();
-    let mut golden = golden_device(source.clone()).unwrap();
+    let mut golden = golden_device(source.clone(), Profile::Paper).unwrap();
     let mut cpu = cpu_device(source);
     let mut golden = Session::new(&model, &mut golden);
     let mut cpu = Session::new(&model, &mut cpu);

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use macromac_format::Head;
+use macromac_driver::Profile;
+use macromac_format::{Head, Packing};
 use macromac_infer::Format;
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
@@ -56,6 +57,20 @@ pub enum Backend {
 pub enum ProfileArg {
     /// FP32 processing elements, 200 MHz
     Paper,
+    /// Exact group sums, several vectors a pass, 300 MHz
+    Kv260,
+}
+
+/// Profile where the command line names none: the one place to change it.
+pub const DEFAULT_PROFILE: ProfileArg = ProfileArg::Paper;
+
+impl From<ProfileArg> for Profile {
+    fn from(arg: ProfileArg) -> Profile {
+        match arg {
+            ProfileArg::Paper => Profile::Paper,
+            ProfileArg::Kv260 => Profile::Kv260,
+        }
+    }
 }
 
 /// How the simulated board's memory behaves. It changes cycles, never results.
@@ -123,6 +138,26 @@ pub enum Method {
     Rtn,
 }
 
+/// Format version of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VersionArg {
+    /// 4.5 bits a weight; every profile reads it
+    #[value(name = "1")]
+    Single,
+    /// 4.3125 bits a weight, the same results; for profile kv260
+    #[value(name = "2")]
+    Quad,
+}
+
+impl From<VersionArg> for Packing {
+    fn from(arg: VersionArg) -> Packing {
+        match arg {
+            VersionArg::Single => Packing::Single,
+            VersionArg::Quad => Packing::Quad,
+        }
+    }
+}
+
 /// How the layers are quantized.
 #[derive(clap::Args)]
 pub struct QuantizerArgs {
@@ -160,6 +195,9 @@ pub struct PackArgs {
     /// Where the output matrix is computed [default: fp16 for or as an AutoAWQ checkpoint, else int4]
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,
+    /// Format version of the image
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "1")]
+    pub format_version: VersionArg,
     /// Threads [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -193,7 +231,7 @@ pub struct ModelArgs {
     #[arg(long, value_enum, default_value = "golden")]
     pub backend: Backend,
     /// Arithmetic of the accelerator (golden and rtl)
-    #[arg(long, value_enum, default_value = "paper")]
+    #[arg(long, value_enum, default_value_t = DEFAULT_PROFILE)]
     pub profile: ProfileArg,
     /// Memory of the simulated board (rtl)
     #[arg(long, value_enum, default_value = "typical")]
@@ -246,6 +284,9 @@ pub struct RunArgs {
     /// Seed of the draws
     #[arg(short, long, default_value_t = 0)]
     pub seed: u64,
+    /// Let the text so far propose up to N tokens, verified in one pass; greedy only, the text stays the same; 0: off
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub lookup: usize,
     /// Go on past the end-of-text token
     #[arg(long)]
     pub ignore_eos: bool,

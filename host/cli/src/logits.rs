@@ -29,14 +29,14 @@ pub fn logits(args: &LogitsArgs) -> Result<()> {
         positions: Vec::new(),
         logits: Vec::new(),
     };
-    for (position, token) in args.tokens.iter().enumerate() {
-        if args.all || position == last {
-            printed.positions.push(position);
-            printed.logits.push(session.logits_after(*token)?.to_vec());
-        } else {
-            session.feed(*token)?;
-        }
-    }
+    // Without --all the tokens before the last need no logits.
+    let silent = if args.all { 0 } else { last };
+    session.feed_batch(&args.tokens[..silent])?;
+    session.logits_each(&args.tokens[silent..], |i, logits| {
+        printed.positions.push(silent + i);
+        printed.logits.push(logits.to_vec());
+        Ok(())
+    })?;
     output::print(&(serde_json::to_string(&printed)? + "\n"))?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use macromac_format::Head;
+use macromac_format::{Head, Packing};
 use macromac_infer::{Calibration, Checkpoint, Format, PackOptions, Source, Tokenizer, pack_with};
 
 use crate::args::{Method, PackArgs, QuantizerArgs};
@@ -19,12 +19,13 @@ pub fn pack(args: &PackArgs) -> Result<()> {
         macromac_infer::set_threads(threads.into())?;
     }
     let checkpoint = open(args)?;
-    let options = options(
+    let mut options = options(
         &args.quantizer,
         args.format.into(),
         args.head.map(Head::from),
         &checkpoint,
     )?;
+    options.packing = args.format_version.into();
     output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
     let bytes = with_bar(&checkpoint, &args.output, &options)?;
     let weights = match options.format {
@@ -50,6 +51,7 @@ pub fn options(
         format,
         group_size: args.group_size(),
         calibration: None,
+        packing: Packing::default(),
     };
     options.check(checkpoint)?;
     options.calibration = calibration(args, checkpoint)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use macromac_infer::{Options, Sampler, Sampling, Session, Stop, generate};
+use macromac_infer::{Options, Sampling, Session, Stop, check_options, generate};
 use serde::Serialize;
 
 use crate::args::{Backend, RunArgs};
@@ -38,13 +38,15 @@ pub fn run(args: &RunArgs) -> Result<()> {
             repeat_penalty: args.repeat_penalty,
             seed: args.seed,
         },
+        lookup: args.lookup,
     };
     // All that is wrong with the request is said before the device is built.
     let prompt = tokenizer.encode(&args.prompt)?;
     loaded.model.check_tokens(&prompt)?;
     let arch = loaded.model.architecture();
-    Sampler::new(options.sampling, arch.vocab_size)?;
+    check_options(&options, arch.vocab_size, usize::MAX)?;
     let mut device = device::device(&args.model, &loaded)?;
+    check_options(&options, arch.vocab_size, device.batch())?;
     let profile = device.profile();
     let mut session = Session::new(&loaded.model, device.as_mut());
     let json = args.output.is_some();
@@ -81,6 +83,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
         prompt.len(),
         g.tokens.len()
     ));
+    if let Some(lookup) = &g.lookup {
+        output::note(&lookup.to_string());
+    }
     if let Some(f) = &figures {
         output::note(&f.to_string());
     }

@@ -251,3 +251,73 @@ fn the_head_may_stay_in_fp16() {
     };
     assert_eq!(text("golden"), text("cpu"));
 }
+
+/// The other arithmetic: another image format changes no digit of it, and the text may draft itself.
+#[test]
+fn profile_kv260_reads_both_formats_and_looks_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = |format: &str| {
+        let out = s(&dir.path().join(format)).to_owned();
+        ok(&["pack", DEMO, "-o", &out, "--format-version", format]);
+        out
+    };
+    let (one, two) = (image("1"), image("2"));
+    let logits = |image: &str, profile: &str| {
+        let tokens = "421,431,258,395,13,421,431,258,395,13,421,431";
+        ok(&[
+            "logits",
+            "-m",
+            image,
+            "--tokens",
+            tokens,
+            "--all",
+            "--profile",
+            profile,
+        ])
+    };
+    let kv260 = logits(&one, "kv260");
+    assert_eq!(kv260, logits(&two, "kv260"));
+    assert_ne!(kv260, logits(&one, "paper"));
+    let refused = run(&["logits", "-m", &two, "--tokens", "1", "--profile", "paper"]);
+    assert!(
+        stderr(&refused).contains("image format 2"),
+        "{}",
+        stderr(&refused)
+    );
+
+    let tell = |more: &[&str]| {
+        let plain = [
+            "run",
+            "-m",
+            &one,
+            "-p",
+            "Tom saw a cat. Tom saw",
+            "-n",
+            "20",
+            "--profile",
+            "kv260",
+        ];
+        run(&[&plain[..], more].concat())
+    };
+    let (plain, looked_up) = (tell(&[]), tell(&["--lookup", "7"]));
+    assert_eq!(stdout(&plain), stdout(&looked_up));
+    assert!(!stdout(&plain).is_empty());
+    assert!(
+        stderr(&looked_up).contains("tokens a pass"),
+        "{}",
+        stderr(&looked_up)
+    );
+    let hot = tell(&["--lookup", "7", "--temp", "0.5"]);
+    assert!(
+        !hot.status.success() && stderr(&hot).contains("--temp 0"),
+        "{}",
+        stderr(&hot)
+    );
+    let one_vector = run(&["run", "-p", "Tom", "--lookup", "3", "--profile", "paper"]);
+    assert!(
+        stderr(&one_vector).contains("--profile kv260"),
+        "{}",
+        stderr(&one_vector)
+    );
+    assert!(stdout(&one_vector).is_empty());
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use half::f16;
 use macromac_format::manifest::{Crc, Manifest};
 use macromac_format::{
-    Architecture, DType, Head, Image, ImageError, ImageWriter, Int8Matrix, QuantMatrix,
+    Architecture, DType, Head, Image, ImageError, ImageWriter, Int8Matrix, Packing, QuantMatrix,
     Quantization, int8,
 };
 use proptest::prelude::*;
@@ -212,6 +212,68 @@ fn an_abandoned_image_leaves_nothing_and_a_killed_one_is_cleared_away() {
     fs::write(partial.join("model.bin"), "half").unwrap();
     write(&out, 1).unwrap();
     assert_eq!(names(dir.path()), ["image"]);
+}
+
+/// Format 2 holds the same matrices in fewer bytes, and a reserved bit in it is found.
+#[test]
+fn format_2_holds_the_same_matrices() {
+    let dir = tempfile::tempdir().unwrap();
+    let arch = Architecture {
+        // Five groups: a quad and one more.
+        hidden_size: 300,
+        ..architecture()
+    };
+    let write = |out: &Path, packing| {
+        let mut w = ImageWriter::create(out)?.packing(packing);
+        for p in arch.passes(Head::Int4) {
+            w.add_pass(&p.name, p.n, p.k, &matrix(p.n, p.k, 3).to_segments())?;
+        }
+        for t in arch.tensors(Head::Int4) {
+            let n: usize = t.shape.iter().product();
+            w.add_tensor(&t.name, DType::F32, &t.shape, &vec![0x3f; 4 * n])?;
+        }
+        w.finish(arch.clone(), quantization())
+    };
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    write(&one, Packing::Single).unwrap();
+    write(&two, Packing::Quad).unwrap();
+    let (first, second) = (Image::open(&one).unwrap(), Image::open(&two).unwrap());
+    assert_eq!(
+        (first.packing(), second.packing()),
+        (Packing::Single, Packing::Quad)
+    );
+    assert_eq!(
+        (second.manifest().version, second.manifest().macro_stride),
+        (2, 272)
+    );
+    for pass in 0..first.passes().len() {
+        assert_eq!(first.single_segments(pass), second.single_segments(pass));
+        let (a, b) = (
+            first.segments(pass)[0].len(),
+            second.segments(pass)[0].len(),
+        );
+        assert!(b < a || first.layout(pass).groups() == 1, "{b} of {a}");
+    }
+    let at = second.passes()[0].segments[1].offset as usize;
+    drop(second);
+    // Word 1 of the second quad's zeros strip; its checksum is made good, so that only the bit is left to find.
+    let mut bin = fs::read(two.join("model.bin")).unwrap();
+    bin[at + 69 * 16 + 4] = 1;
+    fs::write(two.join("model.bin"), &bin).unwrap();
+    let json = fs::read_to_string(two.join("model.json")).unwrap();
+    let mut m: Manifest = serde_json::from_str(&json).unwrap();
+    let segment = &mut m.passes[0].segments[1];
+    segment.crc32c = Crc::of(&bin[at..at + segment.bytes as usize]);
+    m.crc32c = m.own_crc();
+    fs::write(two.join("model.json"), serde_json::to_vec(&m).unwrap()).unwrap();
+    let e = Image::open(&two).unwrap_err().to_string();
+    assert!(e.contains("port 1 block 4: expected an AWQ_MACRO"), "{e}");
+    // One format does not pass for the other.
+    m.version = 1;
+    m.crc32c = m.own_crc();
+    fs::write(two.join("model.json"), serde_json::to_vec(&m).unwrap()).unwrap();
+    let e = Image::open(&two).unwrap_err().to_string();
+    assert!(e.contains("macro_stride"), "{e}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use macromac_driver::Counters;
 
 use crate::InferError;
+use crate::lookup::{self, Lookup};
 use crate::model::Model;
 use crate::sampler::{Sampler, Sampling};
 use crate::session::Session;
@@ -17,6 +18,8 @@ pub struct Options {
     pub ignore_eos: bool,
     /// How to choose tokens.
     pub sampling: Sampling,
+    /// Tokens that [`crate::lookup`] may propose for a pass, fewer where the device shares a pass among fewer vectors; 0: off.
+    pub lookup: usize,
 }
 
 /// Why generation ended.
@@ -54,6 +57,29 @@ pub struct Generated {
     pub stop: Stop,
     /// What the device counted; `None` where nothing is counted.
     pub measured: Option<Measured>,
+    /// What the proposals came to; `None` without [`Options::lookup`].
+    pub lookup: Option<Lookup>,
+}
+
+/// Checks what can be wrong with options on a device that shares a pass among `batch` vectors.
+///
+/// # Errors
+/// [`InferError::Input`] if an option is out of range, or lookup is asked for where it cannot work.
+pub fn check_options(options: &Options, vocab: usize, batch: usize) -> Result<(), InferError> {
+    Sampler::new(options.sampling, vocab)?;
+    if options.lookup > 0 && options.sampling.temperature != 0.0 {
+        return Err(InferError::Input(format!(
+            "--lookup verifies the most probable tokens: expected --temp 0, found {}; leave one of the two away",
+            options.sampling.temperature
+        )));
+    }
+    if options.lookup > 0 && batch < 2 {
+        return Err(InferError::Input(
+            "--lookup needs a pass that several vectors share: this device has one vector a pass; use --profile kv260"
+                .into(),
+        ));
+    }
+    Ok(())
 }
 
 /// Feeds `prompt` to a fresh session and generates its continuation; text goes to `on_text` as
@@ -61,7 +87,7 @@ pub struct Generated {
 ///
 /// # Errors
 /// [`InferError`] if the prompt is empty, does not fit the context or has unknown ids, if an
-/// option is out of range, if the device fails, or what `on_text` returned.
+/// option is out of range ([`check_options`]), if the device fails, or what `on_text` returned.
 pub fn generate(
     model: &Model,
     tokenizer: &Tokenizer,
@@ -72,36 +98,69 @@ pub fn generate(
 ) -> Result<Generated, InferError> {
     model.check_tokens(prompt)?;
     let context = model.architecture().max_position_embeddings;
-    let mut sampler = Sampler::new(options.sampling, model.architecture().vocab_size)?;
+    let vocab = model.architecture().vocab_size;
+    let batch = session.device().batch();
+    check_options(options, vocab, batch)?;
+    let mut sampler = Sampler::new(options.sampling, vocab)?;
     let mut stream = tokenizer.stream();
-    let (mut text, mut tokens, mut stop) = (String::new(), Vec::new(), Stop::Length);
+    let mut text = String::new();
+    let mut stop = None;
+    let mut lookup = Lookup::default();
+    // Tokens of a draft at most: what is left of a pass beside the token that is certain.
+    let longest = options.lookup.min(batch - 1);
+    session.expect_vectors(longest + 1);
     prompt.iter().for_each(|t| sampler.note(*t));
-    let (last, first) = prompt
-        .split_last()
-        .expect("check_tokens refuses an empty prompt");
+    let first = prompt.len() - 1;
     let start = session.device().counters()?;
-    for token in first {
-        session.feed(*token)?;
-    }
+    session.feed_batch(&prompt[..first])?;
     let decode_start = session.device().counters()?;
-    let mut decoded = 0;
-    let mut token = *last;
-    while tokens.len() < options.max_tokens {
-        if session.position() == context {
-            stop = Stop::Context;
+    // Prompt and answer; the last of them is not yet fed.
+    let mut history = prompt.to_vec();
+    while stop.is_none() {
+        let left = options.max_tokens - (history.len() - prompt.len());
+        let position = session.position();
+        if left == 0 || position == context {
+            stop = Some(if left == 0 {
+                Stop::Length
+            } else {
+                Stop::Context
+            });
             break;
         }
-        token = sampler.sample(session.logits_after(token)?);
-        decoded += 1;
-        if model.eos().contains(&token) && !options.ignore_eos {
-            stop = Stop::Eos;
-            break;
+        let room = longest.min(left - 1).min(context - position - 1);
+        let mut fed = history[position..].to_vec();
+        fed.extend_from_slice(lookup::draft(&history, room));
+        lookup.passes += 1;
+        lookup.drafted += fed.len() - 1;
+        let mut chosen = Vec::new();
+        let (fed, mut valid) = (&fed[..], true);
+        session.logits_each(fed, |i, logits| {
+            // Logits behind a token that the model did not choose mean nothing.
+            if !valid {
+                return Ok(());
+            }
+            let token = sampler.sample(logits);
+            chosen.push(token);
+            if model.eos().contains(&token) && !options.ignore_eos {
+                stop = Some(Stop::Eos);
+                valid = false;
+                return Ok(());
+            }
+            sampler.note(token);
+            let new = stream.push(token)?;
+            on_text(&new)?;
+            text += &new;
+            valid = fed.get(i + 1) == Some(&token);
+            Ok(())
+        })?;
+        lookup.chosen += chosen.len();
+        lookup.accepted += chosen.iter().zip(&fed[1..]).filter(|(a, b)| a == b).count();
+        // What was fed beyond the last token that stays is forgotten.
+        session.rewind(position + chosen.len());
+        if stop == Some(Stop::Eos) {
+            chosen.pop();
         }
-        sampler.note(token);
-        tokens.push(token);
-        let new = stream.push(token)?;
-        on_text(&new)?;
-        text += &new;
+        history.extend(chosen);
     }
     let rest = stream.finish()?;
     on_text(&rest)?;
@@ -112,14 +171,15 @@ pub fn generate(
             start,
             decode_start,
             end,
-            decoded,
+            decoded: lookup.chosen,
         }),
         _ => None,
     };
     Ok(Generated {
         text,
-        tokens,
-        stop,
+        tokens: history.split_off(prompt.len()),
+        stop: stop.unwrap_or(Stop::Length),
         measured,
+        lookup: (options.lookup > 0).then_some(lookup),
     })
 }

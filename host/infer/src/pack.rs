@@ -5,7 +5,7 @@ use std::path::Path;
 use half::f16;
 use macromac_format::manifest::SIDE_FILES;
 use macromac_format::model::{PASSES_PER_LAYER, TensorShape};
-use macromac_format::{DType, GROUP, Head, Image, QuantMatrix, Quantization};
+use macromac_format::{DType, GROUP, Head, Image, Packing, QuantMatrix, Quantization};
 
 use crate::awq::Awq;
 use crate::checkpoint::Checkpoint;
@@ -35,6 +35,8 @@ pub struct PackOptions {
     pub group_size: Option<usize>,
     /// What is written.
     pub format: Format,
+    /// Format of the image; only the `kv260` profile reads another than [`Packing::Single`].
+    pub packing: Packing,
 }
 
 /// Names that a message lists before it only counts.
@@ -194,7 +196,7 @@ pub fn pack_with(
         None => None,
     };
     let mut writer = match options.format {
-        Format::Image => export::image(out)?,
+        Format::Image => export::image(out, options.packing)?,
         Format::AutoAwq => export::autoawq::begin(out, checkpoint, head, group_size)?,
     };
     add_side_files(&mut writer, checkpoint.dir())?;
@@ -275,14 +277,14 @@ pub fn pack_head(
         head,
         ..image.manifest().quantization.clone()
     };
-    let mut writer = export::image(out)?;
+    let mut writer = export::image(out, image.packing())?;
     add_side_files(&mut writer, checkpoint.dir())?;
     for (id, p) in arch.passes(head).iter().enumerate() {
         if id == head_pass(checkpoint) {
             let matrix = rounded_head(checkpoint, head, quantization.group_size)?;
             writer.add_pass(&p.name, p.n, p.k, &matrix.to_segments())?;
         } else {
-            writer.add_pass(&p.name, p.n, p.k, &image.segments(id))?;
+            writer.add_pass(&p.name, p.n, p.k, &image.single_segments(id))?;
         }
     }
     for t in arch.tensors(head) {

@@ -3,74 +3,58 @@
 //! For each token the device runs the passes of the program in order and the PS computes what
 //! lies between them. Positions whose logits nobody needs run a program without `lm_head`, and so
 //! does a model whose head the PS computes.
+//!
+//! Tokens that are known beforehand go in batches: up to [`Accelerator::batch`] positions share each pass, and two
+//! batches A and B take turns (A0 B0 A1 B1 ...), so that the PS works on one while the weights stream for the other. The
+//! bits are those of the tokens one by one.
+
+mod cache;
+mod lane;
 
 use macromac_driver::Accelerator;
+use macromac_format::Head;
 use macromac_format::model::PASSES_PER_LAYER;
-use macromac_format::{Head, int8};
 
 use crate::InferError;
-use crate::kernels::attention::attend;
-use crate::kernels::rotary::{angles, rotate};
-use crate::kernels::vector::{add, rms_norm, silu_product};
 use crate::model::Model;
+use cache::Cache;
+use lane::Lane;
 
-/// A sequence in progress: its key-value cache and the buffers of a token.
+/// Batches that take turns: as many as a device has steps in flight.
+const LANES: usize = 2;
+
+/// A sequence in progress: its key-value cache and the buffers of its batches.
 pub struct Session<'a> {
     model: &'a Model,
     device: &'a mut dyn Accelerator,
-    /// FP32 keys and values, [layer][key-value head][position x head size].
-    keys: Vec<Vec<Vec<f32>>>,
-    values: Vec<Vec<Vec<f32>>>,
+    cache: Cache,
     position: usize,
-    /// Whether the ring on the device holds `lm_head`; `None` before the first token.
-    ring_has_head: Option<bool>,
-    buffers: Buffers,
+    /// The ring on the device; `None` before the first token and after an error.
+    ring: Option<Ring>,
+    /// Vectors of the program that makes logits of a single batch.
+    decode_vectors: usize,
+    lanes: [Lane; LANES],
 }
 
-/// Vectors that every token overwrites.
-struct Buffers {
-    /// The residual stream.
-    x: Vec<f32>,
-    normed: Vec<f32>,
-    /// `normed` as an INT8 head takes it.
-    repeated: Vec<f32>,
-    qkv: Vec<f32>,
-    attention: Vec<f32>,
-    /// Results of `o` and `down`.
-    out: Vec<f32>,
-    gate_up: Vec<f32>,
-    ffn: Vec<f32>,
-    logits: Vec<f32>,
-    cos: Vec<f32>,
-    sin: Vec<f32>,
+/// The program of a round: every pass once for each batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ring {
+    batches: usize,
+    vectors: usize,
+    head: bool,
 }
 
 impl<'a> Session<'a> {
     /// Begins a sequence on a device that holds the model's passes.
     pub fn new(model: &'a Model, device: &'a mut dyn Accelerator) -> Self {
-        let a = model.architecture();
-        let cache = || vec![vec![Vec::new(); a.num_key_value_heads]; a.num_hidden_layers];
-        let buffers = Buffers {
-            x: vec![0.0; a.hidden_size],
-            normed: vec![0.0; a.hidden_size],
-            repeated: Vec::new(),
-            qkv: vec![0.0; a.q_width() + 2 * a.kv_width()],
-            attention: vec![0.0; a.q_width()],
-            out: vec![0.0; a.hidden_size],
-            gate_up: vec![0.0; a.gate_up_rows()],
-            ffn: vec![0.0; a.intermediate_size],
-            logits: vec![0.0; a.vocab_size],
-            cos: Vec::new(),
-            sin: Vec::new(),
-        };
         Session {
             model,
             device,
-            keys: cache(),
-            values: cache(),
+            cache: Cache::new(model.architecture()),
             position: 0,
-            ring_has_head: None,
-            buffers,
+            ring: None,
+            decode_vectors: 1,
+            lanes: Default::default(),
         }
     }
 
@@ -86,10 +70,7 @@ impl<'a> Session<'a> {
     /// If `position` lies beyond [`Session::position`].
     pub fn rewind(&mut self, position: usize) {
         assert!(position <= self.position, "{position} of {}", self.position);
-        let width = position * self.model.architecture().head_dim;
-        for cache in [&mut self.keys, &mut self.values] {
-            cache.iter_mut().flatten().for_each(|h| h.truncate(width));
-        }
+        self.cache.truncate(position);
         self.position = position;
     }
 
@@ -98,12 +79,26 @@ impl<'a> Session<'a> {
         self.device
     }
 
+    /// Lets even a single token run a program of at least `vectors` vectors, at most the device's batch: a caller that
+    /// often has more than one saves the change of program.
+    pub fn expect_vectors(&mut self, vectors: usize) {
+        self.decode_vectors = vectors.clamp(1, self.device.batch());
+    }
+
     /// Feeds one token without asking for logits.
     ///
     /// # Errors
     /// As [`Session::logits_after`].
     pub fn feed(&mut self, token: u32) -> Result<(), InferError> {
-        self.forward(token, false)
+        self.feed_batch(&[token])
+    }
+
+    /// Feeds any number of tokens without asking for logits.
+    ///
+    /// # Errors
+    /// As [`Session::logits_after`]; the session then stands behind the last batch that was fed whole.
+    pub fn feed_batch(&mut self, tokens: &[u32]) -> Result<(), InferError> {
+        self.rounds(tokens, false, &mut |_, _| Ok(()))
     }
 
     /// Feeds one token and returns the logits of the next, one for each id of the vocabulary.
@@ -112,109 +107,126 @@ impl<'a> Session<'a> {
     /// [`InferError`] if the token does not exist, the context is full, the device fails, or a
     /// logit is not a finite number.
     pub fn logits_after(&mut self, token: u32) -> Result<&[f32], InferError> {
-        self.forward(token, true)?;
-        let logits = &self.buffers.logits;
-        match logits.iter().position(|v| !v.is_finite()) {
-            Some(token) => Err(InferError::NotANumber {
-                position: self.position - 1,
-                token,
-                value: logits[token],
-            }),
-            None => Ok(logits),
-        }
+        self.rounds(&[token], true, &mut |_, _| Ok(()))?;
+        Ok(self.lanes[0].logits().next().unwrap_or_default())
     }
 
-    fn forward(&mut self, token: u32, want_logits: bool) -> Result<(), InferError> {
-        self.model.check_tokens(&[token])?;
+    /// Feeds any number of tokens; `each` is given the index and the next token's logits for every one of them, in order.
+    ///
+    /// # Errors
+    /// As [`Session::feed_batch`], or what `each` returns.
+    pub fn logits_each(
+        &mut self,
+        tokens: &[u32],
+        mut each: impl FnMut(usize, &[f32]) -> Result<(), InferError>,
+    ) -> Result<(), InferError> {
+        self.rounds(tokens, true, &mut each)
+    }
+
+    fn rounds(
+        &mut self,
+        tokens: &[u32],
+        logits: bool,
+        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), InferError>,
+    ) -> Result<(), InferError> {
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        self.check(tokens)?;
+        let batch = self.device.batch();
+        let mut index = 0;
+        for tokens in tokens.chunks(LANES * batch) {
+            let batches: Vec<&[u32]> = tokens.chunks(batch).collect();
+            if let Err(error) = self.round(&batches, logits) {
+                // What was begun is forgotten, here and on the device.
+                self.cache.truncate(self.position);
+                self.ring = None;
+                return Err(error);
+            }
+            let first = self.position;
+            self.position += tokens.len();
+            if logits {
+                let all = self.lanes[..batches.len()].iter().flat_map(Lane::logits);
+                for (i, logits) in all.enumerate() {
+                    check_finite(logits, first + i)?;
+                    each(index + i, logits)?;
+                }
+            }
+            index += tokens.len();
+        }
+        Ok(())
+    }
+
+    fn check(&self, tokens: &[u32]) -> Result<(), InferError> {
         let context = self.model.architecture().max_position_embeddings;
-        if self.position == context {
+        if self.position + tokens.len() > context {
             return Err(InferError::Input(format!(
                 "the context is full: expected at most {context} tokens"
             )));
         }
-        self.set_ring(want_logits && self.model.head() != Head::Fp16)?;
-        let b = &mut self.buffers;
-        b.cos.clear();
-        b.sin.clear();
-        angles(
-            self.position,
-            &self.model.frequencies,
-            &mut b.cos,
-            &mut b.sin,
-        );
-        self.model.embedding_row(token, &mut b.x);
-        for layer in 0..self.model.layers.len() {
-            self.attention(layer)?;
-            self.feed_forward(layer)?;
+        self.model.check_tokens(tokens)
+    }
+
+    /// One or two batches through all passes, in turns.
+    fn round(&mut self, batches: &[&[u32]], logits: bool) -> Result<(), InferError> {
+        let ps_head = logits && self.model.head() == Head::Fp16;
+        let head = logits && !ps_head;
+        self.set_ring(batches, head)?;
+        let (model, cache, device) = (self.model, &mut self.cache, &mut *self.device);
+        let lanes = &mut self.lanes[..batches.len()];
+        let mut first = self.position;
+        for (lane, tokens) in lanes.iter_mut().zip(batches) {
+            lane.begin(model, tokens, first);
+            first += tokens.len();
         }
-        self.position += 1;
-        if want_logits {
-            let eps = self.eps();
-            let b = &mut self.buffers;
-            rms_norm(&b.x, &self.model.final_norm, eps, &mut b.normed);
-            match self.model.head() {
-                Head::Int4 => self.device.run_step(&b.normed, &mut b.logits)?,
-                Head::Int8 => {
-                    int8::repeated(&b.normed, &mut b.repeated);
-                    self.device.run_step(&b.repeated, &mut b.logits)?;
+        let passes = model.layers.len() * PASSES_PER_LAYER + usize::from(head);
+        for pass in 0..passes {
+            for lane in lanes.iter_mut() {
+                if pass > 0 {
+                    lane.finish(model, device, pass - 1, cache)?;
                 }
-                Head::Fp16 => self.model.ps_logits(&b.normed, &mut b.logits),
+                lane.submit(model, device, pass)?;
+            }
+        }
+        for lane in lanes {
+            lane.finish(model, device, passes - 1, cache)?;
+            if ps_head {
+                lane.ps_head(model);
             }
         }
         Ok(())
     }
 
-    /// `x += O(attention(rope(QKV(norm(x)) + bias)))`
-    fn attention(&mut self, layer: usize) -> Result<(), InferError> {
-        let eps = self.eps();
-        let a = self.model.architecture();
-        let t = &self.model.layers[layer];
-        let b = &mut self.buffers;
-        let d = a.head_dim;
-        rms_norm(&b.x, &t.input_norm, eps, &mut b.normed);
-        self.device.run_step(&b.normed, &mut b.qkv)?;
-        add(&mut b.qkv, &t.qkv_bias);
-        let (q, kv) = b.qkv.split_at_mut(a.q_width());
-        let (k, v) = kv.split_at_mut(a.kv_width());
-        for head in q.chunks_mut(d).chain(k.chunks_mut(d)) {
-            rotate(head, &b.cos, &b.sin);
-        }
-        let (keys, values) = (&mut self.keys[layer], &mut self.values[layer]);
-        for (h, (k, v)) in k.chunks(d).zip(v.chunks(d)).enumerate() {
-            keys[h].extend_from_slice(k);
-            values[h].extend_from_slice(v);
-        }
-        let heads = a.num_key_value_heads;
-        attend(q, d, heads, |h| &keys[h], |h| &values[h], &mut b.attention);
-        self.device.run_step(&b.attention, &mut b.out)?;
-        add(&mut b.x, &b.out);
-        Ok(())
-    }
-
-    /// `x += Down(silu(Gate(norm(x))) * Up(norm(x)))`
-    fn feed_forward(&mut self, layer: usize) -> Result<(), InferError> {
-        let eps = self.eps();
-        let t = &self.model.layers[layer];
-        let b = &mut self.buffers;
-        rms_norm(&b.x, &t.post_norm, eps, &mut b.normed);
-        self.device.run_step(&b.normed, &mut b.gate_up)?;
-        silu_product(&b.gate_up, &mut b.ffn);
-        self.device.run_step(&b.ffn, &mut b.out)?;
-        add(&mut b.x, &b.out);
-        Ok(())
-    }
-
-    fn eps(&self) -> f32 {
-        self.model.architecture().rms_norm_eps as f32
-    }
-
-    fn set_ring(&mut self, with_head: bool) -> Result<(), InferError> {
-        if self.ring_has_head != Some(with_head) {
-            let layers = self.model.layers.len() * PASSES_PER_LAYER;
-            let program: Vec<usize> = (0..layers + usize::from(with_head)).collect();
-            self.device.set_program(&program)?;
-            self.ring_has_head = Some(with_head);
+    fn set_ring(&mut self, batches: &[&[u32]], head: bool) -> Result<(), InferError> {
+        let single = batches.len() == 1 && batches[0].len() <= self.decode_vectors;
+        let ring = Ring {
+            batches: batches.len(),
+            // Not the exact number, or each remainder would load a program of its own.
+            vectors: if single {
+                self.decode_vectors
+            } else {
+                self.device.batch()
+            },
+            head,
+        };
+        if self.ring != Some(ring) {
+            let passes = self.model.layers.len() * PASSES_PER_LAYER + usize::from(head);
+            let turns = |pass| std::iter::repeat_n(pass, batches.len());
+            let program: Vec<usize> = (0..passes).flat_map(turns).collect();
+            self.device.set_program(&program, ring.vectors)?;
+            self.ring = Some(ring);
         }
         Ok(())
+    }
+}
+
+fn check_finite(logits: &[f32], position: usize) -> Result<(), InferError> {
+    match logits.iter().position(|v| !v.is_finite()) {
+        Some(token) => Err(InferError::NotANumber {
+            position,
+            token,
+            value: logits[token],
+        }),
+        None => Ok(()),
     }
 }

@@ -36,9 +36,7 @@ pub fn continuations(
                 .into(),
         ));
     };
-    for token in first {
-        session.feed(*token)?;
-    }
+    session.feed_batch(first)?;
     let logits = session.logits_after(*last)?;
     let mut sums: Vec<f64> = continuations
         .iter()
@@ -46,9 +44,10 @@ pub fn continuations(
         .collect();
     for (c, sum) in continuations.iter().zip(&mut sums) {
         session.rewind(prompt.len());
-        for pair in c.windows(2) {
-            *sum += log_probability(session.logits_after(pair[0])?, pair[1]);
-        }
+        session.logits_each(&c[..c.len() - 1], |i, logits| {
+            *sum += log_probability(logits, c[i + 1]);
+            Ok(())
+        })?;
     }
     Ok(sums)
 }

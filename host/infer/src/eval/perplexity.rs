@@ -141,12 +141,13 @@ pub fn score_window(
     let first = options.first();
     // Nothing follows the last token: it is scored, but not fed.
     let (unscored, rest) = window.split_at(first - 1);
-    for token in unscored {
-        session.feed(*token)?;
-    }
-    rest.windows(2)
-        .map(|pair| Ok(-log_probability(session.logits_after(pair[0])?, pair[1])))
-        .collect()
+    session.feed_batch(unscored)?;
+    let mut nll = Vec::with_capacity(rest.len());
+    session.logits_each(&rest[..rest.len() - 1], |i, logits| {
+        nll.push(-log_probability(logits, rest[i + 1]));
+        Ok(())
+    })?;
+    Ok(nll)
 }
 
 /// Perplexity of `windows` (from [`Options::windows`]), at most `workers` of them at a time, each on a

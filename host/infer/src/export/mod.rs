@@ -10,7 +10,7 @@ pub(crate) mod layout;
 
 use std::path::Path;
 
-use macromac_format::{Architecture, DType, ImageWriter, PORTS, Quantization};
+use macromac_format::{Architecture, DType, ImageWriter, PORTS, Packing, Quantization};
 
 use self::autoawq::AutoAwqWriter;
 use crate::InferError;
@@ -87,7 +87,9 @@ impl Output {
     }
 }
 
-/// Begins an image that will be the folder `out`.
-pub(crate) fn image(out: &Path) -> Result<Output, InferError> {
-    Ok(Output::Image(Box::new(ImageWriter::create(out)?)))
+/// Begins an image of a format version that will be the folder `out`.
+pub(crate) fn image(out: &Path, packing: Packing) -> Result<Output, InferError> {
+    Ok(Output::Image(Box::new(
+        ImageWriter::create(out)?.packing(packing),
+    )))
 }

@@ -1,0 +1,149 @@
+//! Prompt-lookup decoding writes the text of plain greedy decoding, in fewer passes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use macromac_driver::{Accelerator, Profile};
+use macromac_infer::{
+    Checkpoint, Generated, Model, Options, Sampling, Session, Source, Stop, Tokenizer, cpu_device,
+    generate, golden_device, pack,
+};
+
+struct Demo {
+    source: Arc<Source>,
+    model: Model,
+    tokenizer: Tokenizer,
+}
+
+fn demo() -> Demo {
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/demo");
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    pack(&Checkpoint::open(&checkpoint).unwrap(), &out, |_| {}).unwrap();
+    let source = Arc::new(Source::open(&out).unwrap());
+    Demo {
+        model: Model::load(source.clone()).unwrap(),
+        tokenizer: Tokenizer::open(&checkpoint).unwrap(),
+        source,
+    }
+}
+
+impl Demo {
+    fn run(&self, device: &mut dyn Accelerator, prompt: &str, options: &Options) -> Generated {
+        let prompt = self.tokenizer.encode(prompt).unwrap();
+        let mut session = Session::new(&self.model, device);
+        let (model, tokenizer) = (&self.model, &self.tokenizer);
+        let mut said = String::new();
+        let on_text = |text: &str| {
+            said += text;
+            Ok(())
+        };
+        let g = generate(model, tokenizer, &mut session, &prompt, options, on_text).unwrap();
+        assert_eq!(g.text, said);
+        g
+    }
+}
+
+const REPEATING: &str = "Tom saw a red ball. Tom saw a red ball. Tom saw a red ball. Tom saw a";
+
+#[test]
+fn the_text_is_that_of_plain_decoding() {
+    let demo = demo();
+    let mut device = golden_device(demo.source.clone(), Profile::Kv260).unwrap();
+    for prompt in ["Once upon a time", REPEATING, "Ben was sad. \"Why"] {
+        for (max_tokens, repeat_penalty, ignore_eos) in [
+            (60, 1.0, false),
+            (1, 1.0, false),
+            (23, 1.2, true),
+            (0, 1.0, false),
+        ] {
+            let plain = Options {
+                max_tokens,
+                ignore_eos,
+                sampling: Sampling {
+                    repeat_penalty,
+                    ..Sampling::default()
+                },
+                lookup: 0,
+            };
+            let want = demo.run(&mut device, prompt, &plain);
+            assert_eq!(want.lookup, None);
+            for lookup in [1, 4, 7, 100] {
+                let got = demo.run(&mut device, prompt, &Options { lookup, ..plain });
+                assert_eq!(
+                    (&got.text, &got.tokens, got.stop),
+                    (&want.text, &want.tokens, want.stop),
+                    "{prompt:?}, {lookup}"
+                );
+                let l = got.lookup.unwrap();
+                // Each pass gives the accepted tokens and one more.
+                assert_eq!(l.chosen, l.accepted + l.passes);
+                let ended = usize::from(got.stop == Stop::Eos);
+                assert_eq!(l.chosen, got.tokens.len() + ended);
+                assert!(l.drafted <= l.passes * lookup.min(7));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_that_repeats_takes_fewer_passes() {
+    let demo = demo();
+    let mut device = golden_device(demo.source.clone(), Profile::Kv260).unwrap();
+    let options = Options {
+        max_tokens: 40,
+        lookup: 7,
+        ..Options::default()
+    };
+    let l = demo.run(&mut device, REPEATING, &options).lookup.unwrap();
+    println!("{l}");
+    assert!(l.accepted > 0 && l.passes < l.chosen, "{l}");
+}
+
+/// Up to the end of the context, where drafts have to be cut.
+#[test]
+fn the_context_may_fill_up() {
+    let demo = demo();
+    let mut device = cpu_device(demo.source.clone());
+    let prompt = "Tom saw a red ball. ".repeat(70);
+    let plain = Options {
+        max_tokens: 1000,
+        ignore_eos: true,
+        ..Options::default()
+    };
+    let want = demo.run(&mut device, &prompt, &plain);
+    let got = demo.run(&mut device, &prompt, &Options { lookup: 7, ..plain });
+    assert_eq!(want.stop, Stop::Context);
+    assert_eq!((got.tokens, got.stop), (want.tokens, want.stop));
+    assert!(got.lookup.unwrap().accepted > 0);
+}
+
+#[test]
+fn where_it_cannot_work_it_is_refused() {
+    let demo = demo();
+    let refused = |device: &mut dyn Accelerator, temperature| {
+        let options = Options {
+            max_tokens: 4,
+            lookup: 3,
+            sampling: Sampling {
+                temperature,
+                ..Sampling::default()
+            },
+            ..Options::default()
+        };
+        let mut session = Session::new(&demo.model, device);
+        let g = generate(
+            &demo.model,
+            &demo.tokenizer,
+            &mut session,
+            &[1, 2],
+            &options,
+            |_| Ok(()),
+        );
+        g.unwrap_err().to_string()
+    };
+    let mut kv260 = golden_device(demo.source.clone(), Profile::Kv260).unwrap();
+    assert!(refused(&mut kv260, 0.7).contains("--temp 0"));
+    let mut paper = golden_device(demo.source.clone(), Profile::Paper).unwrap();
+    assert!(refused(&mut paper, 0.0).contains("--profile kv260"));
+}
