@@ -6,6 +6,7 @@
 //! * [`matrix`]: a quantized matrix, to and from segments;
 //! * [`model`]: the architecture and the passes and tensors an image of it must hold;
 //! * [`manifest`]: what `model.json` says;
+//! * [`placement`]: where a pass lies in memory;
 //! * [`descriptor`]: the 64-byte step descriptor that the device fetches;
 //! * [`regs`]: the register map, generated from `rtl/regs/macromac.rdl`;
 //! * [`image`]: opening an image, with every check; [`writer`]: writing one, atomically.
@@ -19,6 +20,7 @@ pub mod layout;
 pub mod manifest;
 pub mod matrix;
 pub mod model;
+pub mod placement;
 pub mod regs;
 pub mod writer;
 
@@ -29,4 +31,5 @@ pub use layout::{Layout, PORTS};
 pub use manifest::{DType, Manifest, PassEntry, Quantization, SegmentEntry, TensorEntry};
 pub use matrix::QuantMatrix;
 pub use model::{Architecture, Head};
+pub use placement::place_segments;
 pub use writer::ImageWriter;

@@ -31,10 +31,12 @@ pub struct QueueConfig {
     pub read_lines: u32,
     /// Write lines that it holds.
     pub write_lines: u32,
-    /// Read lines of one controller port in the queue or under way.
+    /// Read lines of an AXI port between the arbiter and the way back; HP1 and HP2 share twice as many.
     pub port_lines: u32,
     /// Lines that a controller port may send in a row while others wait.
     pub arbiter_run: u32,
+    /// Lines that HP1 or HP2 may send in a row over the controller port that they share while the other waits.
+    pub source_run: u32,
     /// A read that has waited so long goes before row hits.
     pub read_age: u64,
     /// A write that has waited so long turns the bus, even while reads wait.
@@ -51,22 +53,26 @@ pub struct QueueConfig {
     pub read_return: u64,
     /// From the memory's data lines to a core.
     pub ps_return: u64,
+    /// Lines that a core has under way when it reads a stream.
+    pub ps_lines: u32,
 }
 
 impl QueueConfig {
     /// Fitted to published measurements: `docs/memory.md`, `cargo run --release -p macromac-board --example ddr`.
     pub const FITTED: Self = Self {
-        read_lines: 64,
+        read_lines: 48,
         write_lines: 64,
-        port_lines: 32,
+        port_lines: 28,
         arbiter_run: 1,
-        read_age: 512,
-        write_age: 128,
-        write_high: 32,
+        source_run: 16,
+        read_age: 4096,
+        write_age: 8,
+        write_high: 48,
         read_bursts: 8,
         write_bursts: 8,
-        request: 60,
-        read_return: 60,
-        ps_return: 60,
+        request: 100,
+        read_return: 160,
+        ps_return: 40,
+        ps_lines: 12,
     };
 }

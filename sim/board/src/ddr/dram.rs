@@ -21,22 +21,19 @@ pub(super) struct Request {
     row: u32,
     /// Writes; otherwise reads.
     pub write: bool,
-    /// Who asked.
-    pub source: u8,
     /// Controller port.
     pub way: u8,
-    /// The source's own number for it.
+    /// The port's own number for it.
     pub tag: u32,
     since: u64,
 }
 
 impl Request {
-    pub fn new(address: u64, write: bool, source: u8, way: u8, tag: u32) -> Self {
+    pub fn new(address: u64, write: bool, way: u8, tag: u32) -> Self {
         Self {
             bank: map::bank(address) as u8,
             row: map::row(address),
             write,
-            source,
             way,
             tag,
             since: 0,

@@ -6,19 +6,23 @@
 //! * [`map`]: which bank, row and column an address is;
 //! * `dram`: banks, buses, refresh, and which command goes out in a memory clock;
 //! * `port`: an AXI port from the programmable logic up to the controller;
+//! * `returns`: a controller port's way back;
 //! * `ps`: what the processor reads and writes meanwhile;
 //! * [`config`]: rate, clock, and the queue and port parameters, which are fitted to published measurements of a board;
-//! * [`replay`]: port masters that need no RTL: calibration, placement, speed.
+//! * [`replay`]: port masters that need no RTL; [`calibration`] and [`placement`] use them.
 //!
 //! What of it is measured, and how well: `docs/memory.md`.
 
+pub mod calibration;
 pub mod config;
 mod dram;
 pub mod jedec;
 pub mod map;
+pub mod placement;
 mod port;
 mod ps;
 pub mod replay;
+mod returns;
 #[cfg(test)]
 mod tests;
 
@@ -31,17 +35,18 @@ use crate::timing::{Channel, MemoryTiming, PORTS};
 use dram::{Dram, Request};
 use port::Port;
 use ps::PsMaster;
+use returns::Returns;
 
 /// Controller ports that the model knows: two for the interconnect of the processor (and HPC), one for HP0, one for HP1 and HP2
 /// together, one for HP3. (UG1085, "DDR Memory Controller": six 128-bit ports, of which port 0, of the real-time cores, is idle
 /// here.)
 const CONTROLLER_PORTS: usize = 5;
-/// Controller port of each weight port.
-const OF_WEIGHT_PORT: [usize; 4] = [2, 3, 3, 4];
-/// Sources of requests: the five AXI ports, then the processor.
-const SOURCES: usize = PORTS + 1;
-/// Number of the processor among the sources.
+/// The one of HP1 and HP2.
+const PAIR: usize = 3;
+/// Number of the processor among the sources; those before it are the AXI ports.
 const PS: usize = PORTS;
+/// Controller ports from here on return data in order.
+const IN_ORDER: usize = 2;
 /// Bytes of a memory burst: eight words of 64 bits (JESD79-4: burst length 8).
 const LINE: u64 = 64;
 /// Memory clocks in which a controller port moves a line: 16 bytes in each of the controller's clocks, which are two tCK
@@ -66,12 +71,12 @@ pub struct Ddr4 {
     /// Whose turn it is: controller port for reads and writes, source within a shared port.
     turn: [usize; 2],
     last_source: [usize; CONTROLLER_PORTS],
+    /// Lines of that source in a row.
+    source_run: [u32; CONTROLLER_PORTS],
     run: u32,
     next_grant: u64,
-    /// When the return path of each controller port is free.
-    returns: [u64; CONTROLLER_PORTS],
-    /// Reads that each controller port has in the queue or under way.
-    flying: [u32; CONTROLLER_PORTS],
+    /// The reads of each controller port, and when its return path is free.
+    returns: [Returns; CONTROLLER_PORTS],
     done: Vec<dram::Done>,
 }
 
@@ -86,17 +91,17 @@ impl Ddr4 {
             queue,
             dram: Dram::new(config.rate, &queue),
             ports: std::array::from_fn(|_| Port::default()),
-            ps: PsMaster::new(config.rate),
+            ps: PsMaster::new(config.rate, queue.ps_lines),
             now: 0,
             cycle: 0,
             ratio: (num / divisor, den / divisor),
             owed: 0,
             turn: [0; 2],
             last_source: [0; CONTROLLER_PORTS],
+            source_run: [0; CONTROLLER_PORTS],
             run: 0,
             next_grant: 0,
-            returns: [0; CONTROLLER_PORTS],
-            flying: [0; CONTROLLER_PORTS],
+            returns: Default::default(),
             done: Vec::with_capacity(8),
         }
     }
@@ -157,12 +162,19 @@ impl Ddr4 {
             return;
         }
         let way = usize::from(request.way);
-        self.flying[way] -= 1;
-        let back = done.at.max(self.returns[way] + PORT_LINE);
-        self.returns[way] = back;
-        match usize::from(request.source) {
-            PS => self.ps.returned(back + self.queue.ps_return, request.tag),
-            port => self.ports[port].returned(request.tag, back + self.queue.read_return),
+        let returns = &mut self.returns[way];
+        let mut next = if way < IN_ORDER {
+            returns.overtake(request.tag, done.at)
+        } else {
+            returns.served(request.tag, done.at);
+            returns.pop()
+        };
+        while let Some((source, tag, at)) = next {
+            match usize::from(source) {
+                PS => self.ps.returned(at + self.queue.ps_return, tag),
+                port => self.ports[port].returned(tag, at + self.queue.read_return),
+            }
+            next = if way < IN_ORDER { None } else { returns.pop() };
         }
     }
 
@@ -176,12 +188,15 @@ impl Ddr4 {
             let first = self.turn[kind];
             for step in 0..CONTROLLER_PORTS {
                 let way = (first + step) % CONTROLLER_PORTS;
-                if !write && self.flying[way] >= self.queue.port_lines {
+                let limit = self.queue.port_lines as usize * if way == PAIR { 2 } else { 1 };
+                if !write && self.returns[way].len() >= limit {
                     continue;
                 }
                 let Some((source, address, tag)) = self.offer(way, write, now) else {
                     continue;
                 };
+                let same = self.last_source[way] == source;
+                self.source_run[way] = if same { self.source_run[way] + 1 } else { 1 };
                 self.last_source[way] = source;
                 // A port keeps its turn for so many lines, if it has them.
                 self.run = if step == 0 { self.run + 1 } else { 1 };
@@ -194,8 +209,12 @@ impl Ddr4 {
                 if !stay {
                     self.run = 0;
                 }
-                self.flying[way] += u32::from(!write);
-                let request = Request::new(address, write, source as u8, way as u8, tag);
+                let tag = if write {
+                    0
+                } else {
+                    self.returns[way].asked(source as u8, tag)
+                };
+                let request = Request::new(address, write, way as u8, tag);
                 self.dram.push(request, now);
                 return true;
             }
@@ -209,12 +228,13 @@ impl Ddr4 {
             // The coherent interconnect spreads what comes to it over two ports by address.
             0 | 1 => &[PS, 4],
             2 => &[0],
-            3 => &[1, 2],
+            PAIR => &[1, 2],
             _ => &[3],
         };
-        debug_assert!(way < 2 || OF_WEIGHT_PORT.contains(&way));
         let last = self.last_source[way];
-        let start = usize::from(sources.len() > 1 && sources[0] == last);
+        let stay = self.source_run[way] < self.queue.source_run;
+        let first_last = sources[0] == last;
+        let start = usize::from(sources.len() > 1 && first_last != stay);
         for k in 0..sources.len() {
             let source = sources[(start + k) % sources.len()];
             let half = (way < 2).then_some(way as u64);

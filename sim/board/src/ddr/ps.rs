@@ -35,17 +35,14 @@ pub struct PsRequest {
 pub struct PsStreams {
     /// Cores; 0 stops them.
     pub cores: u32,
-    /// Lines that a core has under way at most.
-    pub lines: u32,
     /// Bytes a second of all cores together at most.
     pub rate: u64,
 }
 
 impl PsStreams {
-    /// Three A53s: alone they read 5.70 GB/s (published measurement); lines under way fitted.
+    /// Three A53s: alone they read 5.70 GB/s (published measurement).
     pub const THREE_A53: Self = Self {
         cores: 3,
-        lines: 5,
         rate: 5_703_000_000,
     };
 }
@@ -96,7 +93,7 @@ pub(super) struct PsMaster {
 }
 
 impl PsMaster {
-    pub fn new(rate: DdrRate) -> Self {
+    pub fn new(rate: DdrRate, limit: u32) -> Self {
         Self {
             rate,
             lines: Default::default(),
@@ -104,7 +101,7 @@ impl PsMaster {
             requests: VecDeque::new(),
             cursor: CHARGED,
             cores: Vec::new(),
-            limit: 0,
+            limit,
             interval: 1,
             now: 0,
             wake: 0,
@@ -131,7 +128,7 @@ impl PsMaster {
         let (hz, per) = self.rate.clock();
         let lines = (streams.rate / LINE).max(1);
         self.interval = hz * u64::from(streams.cores) / (per * lines);
-        self.limit = streams.lines;
+        
         self.cores = (0..u64::from(streams.cores))
             .map(|core| Core {
                 next: core * REGION,
