@@ -11,7 +11,7 @@ pub const BANK_SPACE: usize = 64 * 1024;
 
 /// Where each port's segment begins, modulo [`BANK_SPACE`], relative to port 0's. Found by a search with the memory model of the
 /// simulated board, which also tests it (`sim/board/tests/placement.rs`).
-pub const PHASES: [usize; PORTS] = [0, 16 * 1024, 32 * 1024, 48 * 1024];
+pub const PHASES: [usize; PORTS] = [0, 40 * 1024, 48 * 1024, 56 * 1024];
 
 /// Offsets of four segments of `bytes` each in one buffer: in the order of the ports, disjoint, multiples of 4096, with the
 /// distances of [`PHASES`] modulo [`BANK_SPACE`]. The buffer needs `offsets[3] + bytes` bytes and may begin at any multiple of 4096.
@@ -39,7 +39,10 @@ mod tests {
             }
             for pair in offsets.windows(2) {
                 assert!(pair[0] + bytes <= pair[1], "{bytes}: {offsets:?}");
-                assert!(pair[1] - pair[0] - bytes < 2 * BANK_SPACE, "{bytes}: {offsets:?}");
+                assert!(
+                    pair[1] - pair[0] - bytes < 2 * BANK_SPACE,
+                    "{bytes}: {offsets:?}"
+                );
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The DDR4 model against the published measurements: `cargo run --release -p macromac-board --example ddr`.
 //! `-- fit` searches queue and port parameters, `-- place` the best offsets of four segments, `-- speed` measures the model.
 
-use macromac_board::ddr::{DdrRate, QueueConfig, placement};
 use macromac_board::ddr::calibration::{POINTS, Use};
+use macromac_board::ddr::{DdrRate, QueueConfig, placement};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -13,13 +13,21 @@ fn table(queue: QueueConfig) -> f64 {
         let model = point.model(queue);
         let error = point.error(model);
         let (low, high) = point.measured;
-        let measured = if low == high { format!("{low}") } else { format!("{low} to {high}") };
+        let measured = if low == high {
+            format!("{low}")
+        } else {
+            format!("{low} to {high}")
+        };
         let usage = match point.usage {
             Use::Fitted => "fitted",
             Use::HeldOut => "held out",
             Use::Disputed => "disputed",
         };
-        println!("| {} | {measured} | {model:.2} | {:+.1}% | {usage} |", point.what, 100.0 * error);
+        println!(
+            "| {} | {measured} | {model:.2} | {:+.1}% | {usage} |",
+            point.what,
+            100.0 * error
+        );
         if point.usage == Use::Fitted {
             sum += error * error;
         }
@@ -29,20 +37,86 @@ fn table(queue: QueueConfig) -> f64 {
 }
 
 /// Values that the search tries for each parameter.
-type Choice = (&'static str, &'static [u64], fn(&mut QueueConfig, u64), fn(&QueueConfig) -> u64);
+type Choice = (
+    &'static str,
+    &'static [u64],
+    fn(&mut QueueConfig, u64),
+    fn(&QueueConfig) -> u64,
+);
 
 const CHOICES: &[Choice] = &[
-    ("read_lines", &[24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 72, 80, 96], |q, v| q.read_lines = v as u32, |q| q.read_lines.into()),
-    ("port_lines", &[6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28, 32, 40, 48], |q, v| q.port_lines = v as u32, |q| q.port_lines.into()),
-    ("arbiter_run", &[1, 2, 4, 8, 16], |q, v| q.arbiter_run = v as u32, |q| q.arbiter_run.into()),
-    ("source_run", &[1, 2, 4, 8, 16], |q, v| q.source_run = v as u32, |q| q.source_run.into()),
-    ("read_age", &[32, 64, 96, 128, 192, 256, 384, 512, 1024, 4096], |q, v| q.read_age = v, |q| q.read_age),
-    ("write_age", &[8, 32, 64, 128, 256, 512, 1024], |q, v| q.write_age = v, |q| q.write_age),
-    ("write_high", &[2, 4, 8, 16, 32, 48], |q, v| q.write_high = v as u32, |q| q.write_high.into()),
-    ("request", &[40, 60, 80, 100, 120], |q, v| q.request = v, |q| q.request),
-    ("read_return", &[40, 60, 80, 100, 120, 160], |q, v| q.read_return = v, |q| q.read_return),
-    ("ps_return", &[20, 40, 60, 80, 120, 160], |q, v| q.ps_return = v, |q| q.ps_return),
-    ("ps_lines", &[4, 5, 6, 7, 8, 10, 12], |q, v| q.ps_lines = v as u32, |q| q.ps_lines.into()),
+    (
+        "read_lines",
+        &[24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 72, 80, 96],
+        |q, v| q.read_lines = v as u32,
+        |q| q.read_lines.into(),
+    ),
+    (
+        "port_lines",
+        &[6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28, 32, 40, 48],
+        |q, v| q.port_lines = v as u32,
+        |q| q.port_lines.into(),
+    ),
+    (
+        "arbiter_run",
+        &[1, 2, 4, 8, 16],
+        |q, v| q.arbiter_run = v as u32,
+        |q| q.arbiter_run.into(),
+    ),
+    (
+        "source_run",
+        &[1, 2, 4, 8, 16],
+        |q, v| q.source_run = v as u32,
+        |q| q.source_run.into(),
+    ),
+    (
+        "read_age",
+        &[32, 64, 96, 128, 192, 256, 384, 512, 1024, 4096],
+        |q, v| q.read_age = v,
+        |q| q.read_age,
+    ),
+    (
+        "row_hits",
+        &[1, 2, 4, 8, 16, 32, 48, 64, 96],
+        |q, v| q.row_hits = v as u32,
+        |q| q.row_hits.into(),
+    ),
+    (
+        "write_age",
+        &[8, 32, 64, 128, 256, 512, 1024],
+        |q, v| q.write_age = v,
+        |q| q.write_age,
+    ),
+    (
+        "write_high",
+        &[2, 4, 8, 16, 32, 48],
+        |q, v| q.write_high = v as u32,
+        |q| q.write_high.into(),
+    ),
+    (
+        "request",
+        &[40, 60, 80, 100, 120],
+        |q, v| q.request = v,
+        |q| q.request,
+    ),
+    (
+        "read_return",
+        &[40, 60, 80, 100, 120, 160],
+        |q, v| q.read_return = v,
+        |q| q.read_return,
+    ),
+    (
+        "ps_return",
+        &[20, 40, 60, 80, 120, 160],
+        |q, v| q.ps_return = v,
+        |q| q.ps_return,
+    ),
+    (
+        "ps_lines",
+        &[4, 5, 6, 7, 8, 10, 12],
+        |q, v| q.ps_lines = v as u32,
+        |q| q.ps_lines.into(),
+    ),
 ];
 
 fn score(queue: QueueConfig, limit: f64) -> f64 {
@@ -70,7 +144,11 @@ fn fit(rounds: u64, seed: u64) -> QueueConfig {
             set(&mut next, values[pick(values.len())]);
         }
         // Now and then a step uphill, so that the search leaves a hollow.
-        let limit = if pick(12) == 0 { here_score * 1.3 } else { here_score };
+        let limit = if pick(12) == 0 {
+            here_score * 1.3
+        } else {
+            here_score
+        };
         let found = score(next, limit);
         if found <= limit {
             (here, here_score) = (next, found);
@@ -97,7 +175,11 @@ fn place() {
         for rate in [DdrRate::Mt2133, DdrRate::Mt2400] {
             for (name, phases) in [("equal", [0; 4]), ("placed", placement::PHASES)] {
                 let share = placement::share_of_peak(rate, hz, phases);
-                println!("{rate:?}, logic {} MHz, {name}: {:.1}% of peak", hz / 1_000_000, 100.0 * share);
+                println!(
+                    "{rate:?}, logic {} MHz, {name}: {:.1}% of peak",
+                    hz / 1_000_000,
+                    100.0 * share
+                );
             }
         }
     }
@@ -113,7 +195,12 @@ fn speed() {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default| arguments.get(at).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let number = |at: usize, default| {
+        arguments
+            .get(at)
+            .and_then(|a| a.parse().ok())
+            .unwrap_or(default)
+    };
     match arguments.first().map(String::as_str) {
         Some("fit") => {
             let best = fit(number(1, 500), number(2, 1));

@@ -81,34 +81,174 @@ const O_PROJ: u64 = 320 * KIB;
 
 /// All of them.
 pub const POINTS: &[Point] = &[
-    point("4 x 320 KiB, offsets 0/0/0/0 KiB, us", Experiment::Sweep(O_PROJ, [0; 4]), (108.3, 109.5), Use::Fitted),
-    point("offsets 0/56/48/24 KiB, us", Experiment::Sweep(O_PROJ, [0, 56, 48, 24]), (86.8, 86.8), Use::Fitted),
-    point("offsets 0/0/0/24 KiB, us", Experiment::Sweep(O_PROJ, [0, 0, 0, 24]), (91.4, 91.4), Use::Fitted),
-    point("offsets 0/16/16/8 KiB, us", Experiment::Sweep(O_PROJ, [0, 16, 16, 8]), (113.9, 113.9), Use::Fitted),
-    point("offsets 0/32/0/32 KiB, us", Experiment::Sweep(O_PROJ, [0, 32, 0, 32]), (89.1, 89.1), Use::Fitted),
-    point("offsets 0/16/32/48 KiB, us", Experiment::Sweep(O_PROJ, [0, 16, 32, 48]), (90.4, 90.4), Use::HeldOut),
-    point("offsets 0/56/40/16 KiB, us", Experiment::Sweep(O_PROJ, [0, 56, 40, 16]), (87.0, 87.0), Use::HeldOut),
-    point("offsets 0/8/8/8 KiB, us", Experiment::Sweep(O_PROJ, [0, 8, 8, 8]), (113.6, 113.6), Use::HeldOut),
-    point("offsets 0/56/56/0 KiB, us", Experiment::Sweep(O_PROJ, [0, 56, 56, 0]), (106.8, 106.8), Use::HeldOut),
-    point("offsets 0/0/32/0 KiB, us", Experiment::Sweep(O_PROJ, [0, 0, 32, 0]), (102.3, 102.3), Use::Fitted),
-    point("offsets 0/56/48/40 KiB, us", Experiment::Sweep(O_PROJ, [0, 56, 48, 40]), (94.6, 94.6), Use::HeldOut),
-    point("offsets 0/0/0/16 KiB, us", Experiment::Sweep(O_PROJ, [0, 0, 0, 16]), (101.7, 101.7), Use::HeldOut),
-    point("offsets 0/0/0/32 KiB, us", Experiment::Sweep(O_PROJ, [0, 0, 0, 32]), (98.3, 98.3), Use::HeldOut),
-    point("HP1, HP2 after HP0, 320 KiB equal, %", Experiment::Late(O_PROJ, [0; 4]), (26.4, 29.2), Use::Fitted),
-    point("HP1, HP2 after HP0, 480 KiB 0/32/0/32, %", Experiment::Late(480 * KIB, [0, 32, 0, 32]), (9.2, 10.5), Use::HeldOut),
-    point("4 x 870 KiB, offsets 0/38/12/50 KiB, us", Experiment::Sweep(890_880, [0, 38, 12, 50]), (249.0, 250.3), Use::HeldOut),
-    point("4 x 864 KiB, offsets 0/0/0/0 KiB, us", Experiment::Sweep(884_736, [0; 4]), (301.8, 301.8), Use::HeldOut),
-    point("1 port, GB/s", Experiment::Ports(1, 4096, 64), (3.956, 3.960), Use::HeldOut),
-    point("2 ports, GB/s", Experiment::Ports(2, 4096, 64), (7.89, 7.895), Use::HeldOut),
-    point("3 ports, GB/s", Experiment::Ports(3, 4096, 64), (11.61, 11.634), Use::Fitted),
-    point("4 ports, GB/s", Experiment::Ports(4, 4096, 64), (13.326, 13.38), Use::Fitted),
-    point("4 ports, read bursts of 256, GB/s", Experiment::Ports(4, 4096, 256), (13.364, 13.364), Use::HeldOut),
-    point("4 ports, 64-byte result writes, GB/s", Experiment::Ports(4, 64, 64), (12.175, 12.186), Use::Fitted),
-    point("gain of 1024-byte result writes, %", Experiment::WriteGain, (7.4, 7.4), Use::Fitted),
-    point("4 ports beside three A53s, GB/s", Experiment::BesideA53, (9.499, 9.499), Use::Fitted),
-    point("the A53s beside 4 ports, GB/s", Experiment::OfA53, (4.522, 4.522), Use::HeldOut),
-    point("the A53s alone, GB/s", Experiment::A53Alone, (5.703, 5.703), Use::Fitted),
-    point("4 x 16 MB, few writes, GB/s", Experiment::Long, (13.44, 16.01), Use::Disputed),
+    point(
+        "4 x 320 KiB, offsets 0/0/0/0 KiB, us",
+        Experiment::Sweep(O_PROJ, [0; 4]),
+        (108.3, 109.5),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/56/48/24 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 56, 48, 24]),
+        (86.8, 86.8),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/0/0/24 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 0, 0, 24]),
+        (91.4, 91.4),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/16/16/8 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 16, 16, 8]),
+        (113.9, 113.9),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/32/0/32 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 32, 0, 32]),
+        (89.1, 89.1),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/16/32/48 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 16, 32, 48]),
+        (90.4, 90.4),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/56/40/16 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 56, 40, 16]),
+        (87.0, 87.0),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/8/8/8 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 8, 8, 8]),
+        (113.6, 113.6),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/56/56/0 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 56, 56, 0]),
+        (106.8, 106.8),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/0/32/0 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 0, 32, 0]),
+        (102.3, 102.3),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/56/48/40 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 56, 48, 40]),
+        (94.6, 94.6),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/0/0/16 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 0, 0, 16]),
+        (101.7, 101.7),
+        Use::Fitted,
+    ),
+    point(
+        "offsets 0/0/0/32 KiB, us",
+        Experiment::Sweep(O_PROJ, [0, 0, 0, 32]),
+        (98.3, 98.3),
+        Use::Fitted,
+    ),
+    point(
+        "HP1, HP2 after HP0, 320 KiB equal, %",
+        Experiment::Late(O_PROJ, [0; 4]),
+        (26.4, 29.2),
+        Use::Fitted,
+    ),
+    point(
+        "HP1, HP2 after HP0, 480 KiB 0/32/0/32, %",
+        Experiment::Late(480 * KIB, [0, 32, 0, 32]),
+        (9.2, 10.5),
+        Use::HeldOut,
+    ),
+    point(
+        "4 x 870 KiB, offsets 0/38/12/50 KiB, us",
+        Experiment::Sweep(890_880, [0, 38, 12, 50]),
+        (249.0, 250.3),
+        Use::Fitted,
+    ),
+    point(
+        "4 x 864 KiB, offsets 0/0/0/0 KiB, us",
+        Experiment::Sweep(884_736, [0; 4]),
+        (301.8, 301.8),
+        Use::Fitted,
+    ),
+    point(
+        "1 port, GB/s",
+        Experiment::Ports(1, 4096, 64),
+        (3.956, 3.960),
+        Use::HeldOut,
+    ),
+    point(
+        "2 ports, GB/s",
+        Experiment::Ports(2, 4096, 64),
+        (7.89, 7.895),
+        Use::HeldOut,
+    ),
+    point(
+        "3 ports, GB/s",
+        Experiment::Ports(3, 4096, 64),
+        (11.61, 11.634),
+        Use::Fitted,
+    ),
+    point(
+        "4 ports, GB/s",
+        Experiment::Ports(4, 4096, 64),
+        (13.326, 13.38),
+        Use::Fitted,
+    ),
+    point(
+        "4 ports, read bursts of 256, GB/s",
+        Experiment::Ports(4, 4096, 256),
+        (13.364, 13.364),
+        Use::HeldOut,
+    ),
+    point(
+        "4 ports, 64-byte result writes, GB/s",
+        Experiment::Ports(4, 64, 64),
+        (12.175, 12.186),
+        Use::Fitted,
+    ),
+    point(
+        "gain of 1024-byte result writes, %",
+        Experiment::WriteGain,
+        (7.4, 7.4),
+        Use::Fitted,
+    ),
+    point(
+        "4 ports beside three A53s, GB/s",
+        Experiment::BesideA53,
+        (9.499, 9.499),
+        Use::Fitted,
+    ),
+    point(
+        "the A53s beside 4 ports, GB/s",
+        Experiment::OfA53,
+        (4.522, 4.522),
+        Use::HeldOut,
+    ),
+    point(
+        "the A53s alone, GB/s",
+        Experiment::A53Alone,
+        (5.703, 5.703),
+        Use::Fitted,
+    ),
+    point(
+        "4 x 16 MB, few writes, GB/s",
+        Experiment::Long,
+        (13.44, 16.01),
+        Use::Disputed,
+    ),
 ];
 
 impl Point {
@@ -186,7 +326,8 @@ fn matrix(engines: u64, write: u64, burst: u32) -> Vec<Stream> {
 
 impl Experiment {
     fn replay(self, queue: QueueConfig) -> f64 {
-        let run = |streams: &[Stream], ps| -> Measured { replay::run(config(queue), streams, None, ps) };
+        let run =
+            |streams: &[Stream], ps| -> Measured { replay::run(config(queue), streams, None, ps) };
         let total = |streams: &[Stream]| streams.iter().map(|s| s.bytes).sum::<u64>();
         match self {
             Experiment::Sweep(bytes, offsets) => micros(run(&sweep(bytes, offsets), None).cycles),

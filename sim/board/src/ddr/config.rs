@@ -39,6 +39,8 @@ pub struct QueueConfig {
     pub source_run: u32,
     /// A read that has waited so long goes before row hits.
     pub read_age: u64,
+    /// Hits that a row may serve past an older request for another row of its bank, until it is closed.
+    pub row_hits: u32,
     /// A write that has waited so long turns the bus, even while reads wait.
     pub write_age: u64,
     /// So many waiting writes turn the bus.
@@ -66,6 +68,7 @@ impl QueueConfig {
         arbiter_run: 1,
         source_run: 16,
         read_age: 4096,
+        row_hits: 64,
         write_age: 8,
         write_high: 48,
         read_bursts: 8,

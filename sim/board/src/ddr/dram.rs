@@ -71,6 +71,8 @@ struct Bank {
     next_activate: u64,
     next_precharge: u64,
     next_access: u64,
+    /// Hits since the row was opened that passed an older request for another row.
+    passed: u32,
 }
 
 /// Requests for one bank in one direction, oldest first, and where the first hit is.
@@ -117,6 +119,7 @@ impl Dram {
             next_activate: 0,
             next_precharge: 0,
             next_access: 0,
+            passed: 0,
         };
         Self {
             timings,
@@ -258,7 +261,8 @@ impl Dram {
             let Some(head) = waiting.list.first() else {
                 continue;
             };
-            let starved = head.row != bank.row && now >= head.since + self.queue.read_age;
+            let late = now >= head.since + self.queue.read_age;
+            let starved = head.row != bank.row && (late || bank.passed >= self.queue.row_hits);
             if let (Some(hit), false) = (waiting.hit, starved) {
                 let ready = bank.next_access.max(self.access_after[kind][map::group(b)]);
                 let since = waiting.list[hit].since;
@@ -298,6 +302,7 @@ impl Dram {
             return;
         };
         let request = waiting.list.remove(hit);
+        bank.passed += u32::from(hit != 0);
         waiting.look(hit, bank.row);
         self.count[kind] -= 1;
         let other = 1 - kind;
@@ -338,6 +343,7 @@ impl Dram {
             self.waiting[kind][b].look(0, row);
         }
         let bank = &mut self.banks[b];
+        bank.passed = 0;
         bank.next_access = now + t.rcd;
         bank.next_precharge = now + t.ras;
         bank.next_activate = now + t.rc;

@@ -259,7 +259,10 @@ impl MemoryTiming for Ddr4 {
         let (clocks, left) = if owed <= u128::from(u64::MAX) {
             (owed as u64 / den, owed as u64 % den)
         } else {
-            ((owed / u128::from(den)) as u64, (owed % u128::from(den)) as u64)
+            (
+                (owed / u128::from(den)) as u64,
+                (owed % u128::from(den)) as u64,
+            )
         };
         self.owed = left;
         self.advance(self.now + clocks);

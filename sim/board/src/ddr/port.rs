@@ -82,7 +82,11 @@ impl Port {
         now: u64,
         queue: &QueueConfig,
     ) -> Option<(u64, u32)> {
-        let bursts = if write { &mut self.writes } else { &mut self.reads };
+        let bursts = if write {
+            &mut self.writes
+        } else {
+            &mut self.reads
+        };
         let burst = bursts.front_mut()?;
         if burst.from > now || half.is_some_and(|half| burst.next / map::ROW_BYTES % 2 != half) {
             return None;
@@ -96,7 +100,8 @@ impl Port {
         }
         if write {
             if last {
-                self.responses.push_back(now + queue.request + queue.read_return);
+                self.responses
+                    .push_back(now + queue.request + queue.read_return);
             }
             return Some((address, 0));
         }

@@ -128,7 +128,7 @@ impl PsMaster {
         let (hz, per) = self.rate.clock();
         let lines = (streams.rate / LINE).max(1);
         self.interval = hz * u64::from(streams.cores) / (per * lines);
-        
+
         self.cores = (0..u64::from(streams.cores))
             .map(|core| Core {
                 next: core * REGION,

@@ -132,9 +132,8 @@ impl State {
         let line = u64::from(stream.burst) * 16;
         let address = stream.base + self.asked;
         let length = (line - address % line).min(stream.bytes - self.asked);
-        let room = lock_step.is_none_or(|fifo| {
-            self.buffered + self.asked_beats - self.beats + length / 16 <= fifo
-        });
+        let room = lock_step
+            .is_none_or(|fifo| self.buffered + self.asked_beats - self.beats + length / 16 <= fifo);
         if length != 0 && flying < u64::from(stream.outstanding) && room && ready[stream.port] {
             memory.read(stream.port, cycle, address, (length / 16) as u32);
             ready[stream.port] = false;
@@ -149,7 +148,12 @@ impl State {
         };
         if self.beats * 16 % results.every == 0 {
             let address = results.base + self.written;
-            memory.write(self.stream.port, cycle, address, (results.bytes / 16) as u32);
+            memory.write(
+                self.stream.port,
+                cycle,
+                address,
+                (results.bytes / 16) as u32,
+            );
             self.written += results.bytes;
         }
     }
