@@ -332,17 +332,13 @@ impl Dram {
 
     fn activate(&mut self, b: usize, now: u64) {
         let (t, group) = (self.timings, map::group(b));
-        for kind in [READ, WRITE] {
-            let waiting = &mut self.waiting[kind][b];
-            if kind == self.direction {
-                self.banks[b].row = waiting.list.first().map_or(CLOSED, |head| head.row);
-            }
-        }
-        let row = self.banks[b].row;
+        let head = self.waiting[self.direction][b].list.first();
+        let row = head.map_or(CLOSED, |head| head.row);
         for kind in [READ, WRITE] {
             self.waiting[kind][b].look(0, row);
         }
         let bank = &mut self.banks[b];
+        bank.row = row;
         bank.passed = 0;
         bank.next_access = now + t.rcd;
         bank.next_precharge = now + t.ras;

@@ -35,5 +35,5 @@ pub const fn group(bank: usize) -> usize {
 /// Row within the bank. The upper window of 2 GB follows the lower one.
 pub const fn row(address: u64) -> u32 {
     let high = (address >> 35) & 1;
-    ((address & 0x7FFF_FFFF | high << 31) / BANK_SPACE) as u32
+    (((address & 0x7FFF_FFFF) | (high << 31)) / BANK_SPACE) as u32
 }

@@ -239,7 +239,7 @@ impl Ddr4 {
             let source = sources[(start + k) % sources.len()];
             let half = (way < 2).then_some(way as u64);
             let found = match source {
-                PS => self.ps.take(write, half, now),
+                PS => self.ps.take(write, half),
                 port => self.ports[port].take(write, half, now, &self.queue),
             };
             if let Some((address, tag)) = found {

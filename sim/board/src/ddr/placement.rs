@@ -10,7 +10,7 @@ pub use macromac_format::placement::PHASES;
 const FIFO: u64 = 2048;
 const BURST: u32 = 64;
 const OUTSTANDING: u32 = 8;
-/// Bytes of a segment in the search: 50 turns through the banks are more than enough to settle.
+/// Bytes of a segment in the search: five turns through the banks, as in the published sweep.
 const SEARCH_BYTES: u64 = 320 << 10;
 
 /// Segments of `bytes` each in regions of their own, `phases` bytes from each other modulo 64 KiB.

@@ -222,7 +222,7 @@ impl PsMaster {
     }
 
     /// The next line for one of the interconnect's two controller ports.
-    pub fn take(&mut self, write: bool, half: Option<u64>, _now: u64) -> Option<(u64, u32)> {
+    pub fn take(&mut self, write: bool, half: Option<u64>) -> Option<(u64, u32)> {
         let lines = &mut self.lines[usize::from(write)];
         let fits = |address: u64| half.is_none_or(|half| address / map::ROW_BYTES % 2 == half);
         let place = lines.iter().position(|(address, _)| fits(*address))?;
