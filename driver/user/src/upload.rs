@@ -1,6 +1,6 @@
 //! From a model's weight matrices to buffers of a platform: capability checks, placement, upload.
 
-use macromac_format::{GROUP, Layout, PORTS, Packing, STRIPS, TILE};
+use macromac_format::{GROUP, Layout, PORTS, Packing, STRIPS, TILE, place_segments};
 
 use crate::{BufferUse, Capabilities, DriverError, PassShape, Platform, Profile, SegmentRef};
 
@@ -127,7 +127,7 @@ fn padded_size(
     Ok((groups, tile_rows))
 }
 
-/// Checks all matrices first, then allocates one buffer a matrix (its four segments, each on a 4 KiB line) and fills it.
+/// Checks all matrices first, then allocates one buffer a matrix (its four segments, placed so that their streams do not meet in a bank) and fills it.
 pub(crate) fn upload<P: Platform>(
     platform: &mut P,
     caps: &Capabilities,
@@ -148,12 +148,13 @@ pub(crate) fn upload<P: Platform>(
     let mut placed = Vec::with_capacity(passes.len());
     for (pass, (groups, tile_rows)) in passes.iter().zip(sizes) {
         let bytes = pass.segments[0].len();
-        let stride = bytes.next_multiple_of(ALIGN);
+        // In the order of the ports; a multiple of 4 KiB each.
+        let offsets = place_segments(bytes);
         // The buffer ends where the last segment's data ends, so that a read past it is a read outside the buffer.
-        let buffer = platform.alloc((PORTS - 1) * stride + bytes, BufferUse::Weights)?;
-        let weights = std::array::from_fn(|port| SegmentRef {
+        let buffer = platform.alloc(offsets[PORTS - 1] + bytes, BufferUse::Weights)?;
+        let weights = offsets.map(|offset| SegmentRef {
             buffer,
-            offset: (port * stride) as u64,
+            offset: offset as u64,
         });
         for (place, segment) in weights.iter().zip(&pass.segments) {
             platform.write(buffer, place.offset, segment)?;

@@ -82,6 +82,19 @@ pub enum Memory {
     Typical,
     /// Each port slow in a way of its own
     Random,
+    /// The board's DDR4, bank by bank, calibrated on published measurements (docs/memory.md)
+    Ddr4,
+}
+
+/// Data rate of the board's DDR4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Ddr {
+    /// 2133 MT/s, 17.07 GB/s: what the stock firmware probably sets
+    #[value(name = "2133")]
+    Mt2133,
+    /// 2400 MT/s, 19.2 GB/s
+    #[value(name = "2400")]
+    Mt2400,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -236,6 +249,9 @@ pub struct ModelArgs {
     /// Memory of the simulated board (rtl)
     #[arg(long, value_enum, default_value = "typical")]
     pub memory: Memory,
+    /// Data rate of --memory ddr4, in MT/s (rtl)
+    #[arg(long, value_enum, default_value = "2133", value_name = "RATE")]
+    pub ddr: Ddr,
     /// Seed of the memory's pauses (rtl)
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub memory_seed: u64,

@@ -47,8 +47,8 @@ pub fn profile(args: &ModelArgs) -> Option<&'static str> {
 /// The verilated accelerator on the simulated board, driven by the queue code of the real one.
 #[cfg(feature = "rtl")]
 fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
-    use crate::args::{Memory, ProfileArg};
-    use macromac_board::{Board, BoardConfig};
+    use crate::args::{Ddr, Memory, ProfileArg};
+    use macromac_board::{Board, BoardConfig, DdrRate};
     use macromac_driver::{Device, PassWeights};
     use macromac_infer::{Source, cpu::pass_shapes};
 
@@ -65,6 +65,13 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
         Memory::Ideal => BoardConfig::ideal(),
         Memory::Typical => BoardConfig::typical(args.memory_seed),
         Memory::Random => BoardConfig::random(args.memory_seed),
+        Memory::Ddr4 => BoardConfig::ddr4(
+            match args.ddr {
+                Ddr::Mt2133 => DdrRate::Mt2133,
+                Ddr::Mt2400 => DdrRate::Mt2400,
+            },
+            args.memory_seed,
+        ),
     };
     let shapes = pass_shapes(&loaded.source);
     let passes: Vec<PassWeights> = shapes

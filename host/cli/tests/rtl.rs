@@ -105,6 +105,10 @@ fn a_run_has_figures_that_repeat_and_memory_changes_only_cycles() {
     let slow = figures(&["--memory", "random", "--memory-seed", "5"]);
     assert_eq!((&a["tokens"], &a["text"]), (&slow["tokens"], &slow["text"]));
     assert_ne!(a["pl_cycles"], slow["pl_cycles"]);
+    let ddr = figures(&["--memory", "ddr4"]);
+    assert_eq!((&a["tokens"], &a["text"]), (&ddr["tokens"], &ddr["text"]));
+    let faster = figures(&["--memory", "ddr4", "--ddr", "2400"]);
+    assert_ne!(ddr["pl_cycles"], faster["pl_cycles"]);
 }
 
 #[test]

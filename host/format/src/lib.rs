@@ -7,6 +7,7 @@
 //! * [`matrix`]: a quantized matrix, to and from segments; [`int8`]: an INT8 one as INT4 blocks;
 //! * [`model`]: the architecture and the passes and tensors an image of it must hold;
 //! * [`manifest`]: what `model.json` says;
+//! * [`placement`]: where a pass lies in memory;
 //! * [`descriptor`]: the 64-byte step descriptor that the device fetches;
 //! * [`regs`]: the register map, generated from `rtl/regs/macromac.rdl`;
 //! * [`image`]: opening an image, with every check; [`writer`]: writing one, atomically.
@@ -22,6 +23,7 @@ pub mod manifest;
 pub mod matrix;
 pub mod model;
 pub mod packing;
+pub mod placement;
 pub mod regs;
 pub mod writer;
 
@@ -34,4 +36,5 @@ pub use manifest::{DType, Manifest, PassEntry, Quantization, SegmentEntry, Tenso
 pub use matrix::QuantMatrix;
 pub use model::{Architecture, Head};
 pub use packing::Packing;
+pub use placement::place_segments;
 pub use writer::ImageWriter;

@@ -10,6 +10,7 @@ use macromac_format::regs;
 
 use crate::buffers::Owner;
 use crate::config::BoardConfig;
+use crate::ddr::PsTraffic;
 use crate::inject::Injector;
 use crate::machine::Machine;
 use crate::program;
@@ -187,6 +188,37 @@ impl Board {
     /// If the simulation fails.
     pub fn run(&mut self, cycles: u64) -> Result<(), DriverError> {
         self.machine.run(cycles, |_| false).map(drop)
+    }
+
+    /// Like [`elapse`](Platform::elapse), while the processor reads and writes so many bytes of memory, evenly spread over the time.
+    /// What the memory cannot take in it is still to do afterwards and is taken while the clock runs on: [`Self::ps_owed`].
+    ///
+    /// # Errors
+    /// If the simulation fails.
+    pub fn elapse_moving(
+        &mut self,
+        ps: Duration,
+        read_bytes: u64,
+        write_bytes: u64,
+    ) -> Result<(), DriverError> {
+        const NS: u128 = 1_000_000_000;
+        self.machine.alive()?;
+        self.owed += ps.as_nanos() * u128::from(self.caps.profile.clock_hz());
+        let cycles = u64::try_from(self.owed / NS).unwrap_or(u64::MAX);
+        self.owed %= NS;
+        if read_bytes != 0 || write_bytes != 0 {
+            self.machine.ps_traffic(PsTraffic {
+                read_bytes,
+                write_bytes,
+                cycles,
+            });
+        }
+        self.run(cycles)
+    }
+
+    /// Bytes of the processor's traffic that the memory has not taken yet; 0 with a memory that does not model it.
+    pub fn ps_owed(&self) -> u64 {
+        self.machine.ps_owed()
     }
 
     /// Stops a running program: released steps are completed, the bus is drained.
@@ -401,12 +433,7 @@ impl Platform for Board {
     }
 
     fn elapse(&mut self, ps: Duration) -> Result<(), DriverError> {
-        const NS: u128 = 1_000_000_000;
-        self.machine.alive()?;
-        self.owed += ps.as_nanos() * u128::from(self.caps.profile.clock_hz());
-        let cycles = u64::try_from(self.owed / NS).unwrap_or(u64::MAX);
-        self.owed %= NS;
-        self.run(cycles)
+        self.elapse_moving(ps, 0, 0)
     }
 
     fn counters(&mut self) -> Result<Counters, DriverError> {

@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 
+use macromac_driver::Profile;
+
 use crate::axi::Attributes;
+use crate::ddr::{Ddr4, DdrConfig, DdrRate};
 use crate::timing::{MemoryTiming, PORTS, PortConfig, SimpleTiming};
 
 /// Which memory answers the ports.
 pub enum MemoryModel {
     /// Latency and gaps by chance, each port by itself.
     Simple([PortConfig; PORTS]),
-    /// A controller model.
+    /// The board's DDR4, bank by bank.
+    Ddr4(DdrConfig),
+    /// A model of your own.
     Custom(Box<dyn MemoryTiming>),
 }
 
@@ -78,6 +83,12 @@ impl BoardConfig {
         Self::new(seed, MemoryModel::Simple([PortConfig::TYPICAL; PORTS]))
     }
 
+    /// The board's own memory, at the clock of the `paper` profile. Nothing in it is random: `seed` is for the rest of the board.
+    pub fn ddr4(rate: DdrRate, seed: u64) -> Self {
+        let config = DdrConfig::new(rate, Profile::Paper.clock_hz());
+        Self::new(seed, MemoryModel::Ddr4(config))
+    }
+
     /// Every port slow in a way of its own, decided by the seed: for tests.
     pub fn random(seed: u64) -> Self {
         let ports = std::array::from_fn(|port| PortConfig::random(seed, port as u64));
@@ -93,6 +104,7 @@ impl MemoryModel {
     pub(crate) fn build(self, seed: u64) -> Box<dyn MemoryTiming> {
         match self {
             MemoryModel::Simple(ports) => Box::new(SimpleTiming::new(ports, seed)),
+            MemoryModel::Ddr4(config) => Box::new(Ddr4::new(config)),
             MemoryModel::Custom(timing) => timing,
         }
     }

@@ -6,13 +6,14 @@
 //! simulation with an error that names port, rule and cycle.
 //!
 //! * [`axi`]: slaves, register master and checkers; they need no RTL and are tested with scripted masters;
-//! * [`timing`]: when memory answers ([`MemoryTiming`] is the place of a DDR4 model);
+//! * [`timing`]: when memory answers ([`MemoryTiming`]); [`ddr`]: the board's DDR4, bank by bank;
 //! * [`inject`]: bad responses and hanging ports, for tests of the error paths.
 
 pub mod axi;
 mod board;
 pub mod buffers;
 mod config;
+pub mod ddr;
 pub mod inject;
 mod machine;
 pub mod memory;
@@ -24,5 +25,6 @@ mod violation;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
+pub use ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use timing::{MemoryTiming, PortConfig};
 pub use violation::{Checked, Interface, Rule, Violation};

@@ -8,6 +8,7 @@ use macromac_rtl::mm_top;
 use crate::axi::{Attributes, Limits, LiteMaster, LiteRequest, ReadSlave, World, WriteSlave};
 use crate::buffers::{Buffers, Owner};
 use crate::config::BoardConfig;
+use crate::ddr::PsTraffic;
 use crate::inject::Injector;
 use crate::memory::Memory;
 use crate::pins;
@@ -105,6 +106,16 @@ impl Machine {
     /// PL cycles since power-up.
     pub fn cycle(&self) -> u64 {
         self.cycle
+    }
+
+    /// The processor's share of the memory over the coming cycles.
+    pub fn ps_traffic(&mut self, traffic: PsTraffic) {
+        self.timing.ps_traffic(traffic);
+    }
+
+    /// What the memory has not taken of it.
+    pub fn ps_owed(&self) -> u64 {
+        self.timing.ps_owed()
     }
 
     /// The interrupt line.

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::ddr::PsTraffic;
+
 /// Number of AXI ports: four for weights and one for data.
 pub const PORTS: usize = 5;
 
@@ -41,6 +43,14 @@ pub trait MemoryTiming: Send {
 
     /// May the oldest unanswered write be answered from `cycle` on? `true` counts as taken.
     fn write_response(&mut self, port: usize, cycle: u64) -> bool;
+
+    /// The processor moves data over the coming cycles. A memory that does not model its share ignores it.
+    fn ps_traffic(&mut self, _traffic: PsTraffic) {}
+
+    /// Bytes of the processor's traffic that the memory has not taken yet.
+    fn ps_owed(&self) -> u64 {
+        0
+    }
 }
 
 /// How one port of [`SimpleTiming`] answers.

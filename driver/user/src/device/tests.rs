@@ -37,7 +37,7 @@ fn device() -> Device<Fake> {
 }
 
 #[test]
-fn weights_are_uploaded_on_pages() {
+fn weights_are_uploaded_where_their_streams_do_not_meet() {
     let mut device = device_on(Fake::new()).unwrap();
     let calls = device.platform.taken();
     let write = |buffer, offset, bytes| Call::Write {
@@ -45,10 +45,12 @@ fn weights_are_uploaded_on_pages() {
         offset,
         bytes,
     };
-    // 2 x 2 x 288 = 1152 bytes fit a page each; 63 x 288 = 18144 bytes take five.
-    let expected: Vec<Call> = (0..4)
-        .map(|port| write(0, 4096 * port, 1152))
-        .chain((0..4).map(|port| write(1, 20480 * port, 18144)))
+    // 0, 40, 48 and 56 KiB modulo 64 KiB, each behind the last: 2 x 2 x 288 = 1152 bytes fit between, 63 x 288 = 18144 do not.
+    const KIB: u64 = 1024;
+    let expected: Vec<Call> = [0, 40, 48, 56]
+        .map(|at| write(0, at * KIB, 1152))
+        .into_iter()
+        .chain([0, 40, 64 + 48, 128 + 56].map(|at| write(1, at * KIB, 18144)))
         .collect();
     assert_eq!(calls, expected);
     let uses: Vec<_> = device
@@ -60,8 +62,8 @@ fn weights_are_uploaded_on_pages() {
     assert_eq!(
         uses,
         [
-            (BufferUse::Weights, 3 * 4096 + 1152),
-            (BufferUse::Weights, 3 * 20480 + 18144),
+            (BufferUse::Weights, 56 * 1024 + 1152),
+            (BufferUse::Weights, 184 * 1024 + 18144),
             (BufferUse::Activations, 3 * 4096),
             (BufferUse::Results, 3 * 8192),
         ]
@@ -94,7 +96,7 @@ fn a_step_is_write_doorbell_wait_read() {
         steps[1].weights[3],
         SegmentRef {
             buffer: BufferId(1),
-            offset: 3 * 20480
+            offset: 184 * 1024
         }
     );
     assert_eq!(
