@@ -72,6 +72,8 @@ pub struct PackProgress<'a> {
     pub total: usize,
     /// Name of the pass that comes next, empty at the end.
     pub next: &'a str,
+    /// Share of the work that is done, 0 to 1; within a layer that is quantized by AWQ it rises by chunks of the text.
+    pub share: f64,
 }
 
 /// [`pack_with`] default options.
@@ -111,14 +113,20 @@ pub fn pack_with(
     let passes = arch.passes(head);
     let total = passes.len();
     for (done, p) in passes.iter().enumerate() {
-        progress(PackProgress {
-            done,
-            total,
-            next: &p.name,
-        });
+        let mut at = |share| {
+            progress(PackProgress {
+                done,
+                total,
+                next: &p.name,
+                share,
+            });
+        };
+        if awq.is_none() {
+            at(done as f64 / total as f64);
+        }
         let matrix = match (checkpoint.quantized(done), &mut awq) {
             (Some(m), _) => m,
-            (None, Some(awq)) if p.name != "lm_head" => awq.matrix(done)?,
+            (None, Some(awq)) if p.name != "lm_head" => awq.matrix(done, &mut at)?,
             (None, _) => rounded(checkpoint, done, &p.name, p.n, p.k)?,
         };
         writer.add_pass(&p.name, p.n, p.k, &matrix.to_segments())?;
@@ -127,8 +135,8 @@ pub fn pack_with(
         if head == Head::Fp16 && t.name == arch.head_tensor() {
             let bytes = fp16_head(checkpoint)?;
             writer.add_tensor(&t.name, DType::F16, &t.shape, &bytes)?;
-        } else if let Some(norm) = awq.as_ref().and_then(|a| a.norm(&t.name)) {
-            let bytes: Vec<u8> = norm.iter().flat_map(|v| v.to_le_bytes()).collect();
+        } else if let Some(folded) = awq.as_ref().and_then(|a| a.folded(&t.name)) {
+            let bytes: Vec<u8> = folded.iter().flat_map(|v| v.to_le_bytes()).collect();
             writer.add_tensor(&t.name, DType::F32, &t.shape, &bytes)?;
         } else {
             let (dtype, bytes) = checkpoint.tensor(&t.name)?;
@@ -152,6 +160,7 @@ pub fn pack_with(
         done: total,
         total,
         next: "",
+        share: 1.0,
     });
     Ok(bytes)
 }
