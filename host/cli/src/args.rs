@@ -112,6 +112,9 @@ pub struct PackArgs {
     /// Calibration text for awq, UTF-8
     #[arg(long, value_name = "FILE")]
     pub calib: Option<PathBuf>,
+    /// Take no more than N tokens of the calibration text, in windows spread evenly over it [default: all]
+    #[arg(long, value_name = "N", requires = "calib")]
+    pub calib_tokens: Option<usize>,
     /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,

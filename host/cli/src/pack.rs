@@ -72,5 +72,32 @@ fn calibration(args: &PackArgs, checkpoint: &Checkpoint) -> Result<Option<Calibr
         );
     }
     let window = WINDOW.min(arch.max_position_embeddings);
+    let most = args.calib_tokens.unwrap_or(tokens.len());
+    let tokens = spread(&tokens, window, most / window);
     Ok(Some(Calibration { tokens, window }))
+}
+
+/// At most `most` whole windows of a text, evenly spread over it; the whole text where it has no more.
+fn spread(tokens: &[u32], window: usize, most: usize) -> Vec<u32> {
+    let windows = tokens.len() / window;
+    if windows <= most {
+        return tokens.to_vec();
+    }
+    (0..most)
+        .flat_map(|i| &tokens[i * windows / most * window..][..window])
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_whole_and_evenly_spread() {
+        let text: Vec<u32> = (0..11).collect();
+        assert_eq!(spread(&text, 2, 3), [0, 1, 2, 3, 6, 7]);
+        assert_eq!(spread(&text, 2, 5), text);
+        assert_eq!(spread(&text, 2, 0), []);
+    }
 }
