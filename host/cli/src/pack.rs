@@ -1,12 +1,12 @@
 //! `macromac pack`.
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::Head;
 use macromac_infer::{Calibration, Checkpoint, PackOptions, Source, Tokenizer, pack_with};
 
 use crate::args::{Method, PackArgs};
 use crate::output;
+use crate::packing::Packing;
 
 /// Tokens of a calibration window.
 const WINDOW: usize = 256;
@@ -22,16 +22,9 @@ pub fn pack(args: &PackArgs) -> Result<()> {
         calibration: calibration(args, &checkpoint)?,
     };
     output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
-    // Draws on standard error, and only if that is a terminal.
-    let bar = ProgressBar::new(0);
-    let style = "{bar:40} {pos}/{len} {msg} {elapsed}";
-    bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-    let result = pack_with(&checkpoint, &args.output, &options, |p| {
-        bar.set_length(p.total as u64);
-        bar.set_position(p.done as u64);
-        bar.set_message(p.next.to_owned());
-    });
-    bar.finish_and_clear();
+    let mut progress = Packing::new();
+    let result = pack_with(&checkpoint, &args.output, &options, |p| progress.at(p));
+    progress.finish();
     let bytes = result?;
     output::print(&format!(
         "wrote {}: model.bin {bytes} bytes\n",
