@@ -42,6 +42,13 @@ impl Packing {
 
     /// The packer is at `p`.
     pub fn at(&mut self, p: PackProgress) {
+        if let Some(note) = p.note {
+            match &self.bar {
+                Some(bar) => bar.suspend(|| output::note(note)),
+                None => output::note(note),
+            }
+            return;
+        }
         let elapsed = self.began.elapsed();
         let first = *self.first.get_or_insert(p.share);
         let left = time_left(elapsed, first, p.share).map_or("?".into(), |left| {

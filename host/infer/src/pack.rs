@@ -1,15 +1,20 @@
 //! Checkpoint in, image out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::f16;
-use macromac_format::manifest::SIDE_FILES;
-use macromac_format::{DType, GROUP, Head, ImageWriter, QuantMatrix, Quantization};
+use macromac_format::manifest::{ALIGN, SIDE_FILES};
+use macromac_format::model::PASSES_PER_LAYER;
+use macromac_format::writer::resolve;
+use macromac_format::{DType, GROUP, Head, ImageWriter, Layout, QuantMatrix, Quantization};
 
 use crate::awq::Awq;
+use crate::awq::state::{Found, State};
 use crate::checkpoint::Checkpoint;
 use crate::config::read_eos;
 use crate::quant::quantize;
+use crate::room::check_room;
+use crate::scan::check_finite;
 use crate::{InferError, Tokenizer};
 
 /// Text for AWQ's activations.
@@ -74,6 +79,8 @@ pub struct PackProgress<'a> {
     pub next: &'a str,
     /// Share of the work that is done, 0 to 1; within a layer that is quantized by AWQ it rises by chunks of the text.
     pub share: f64,
+    /// Something that the user should read.
+    pub note: Option<&'a str>,
 }
 
 /// [`pack_with`] default options.
@@ -91,7 +98,8 @@ pub fn pack(
 /// Writes the image folder `out` of a checkpoint; returns the length of `model.bin`. Weights in full
 /// precision are quantized by AWQ if there is a calibration text, else rounded to nearest; AutoAWQ's
 /// are taken as they are. The output matrix is rounded to nearest either way. An older image there is
-/// replaced in one step; after an error nothing is left of the new one.
+/// replaced in one step; after an error nothing is left of the new one. AWQ keeps each finished layer in a folder
+/// beside it (`NAME.partial`), so that the same call goes on after an interruption, to the same image.
 ///
 /// # Errors
 /// [`InferError`] if a weight cannot be quantized, the tokenizer is unusable, or the image cannot
@@ -109,6 +117,24 @@ pub fn pack_with(
         None => None,
     };
     let mut writer = ImageWriter::create(out)?;
+    let partial = partial(out)?;
+    check_room(
+        partial.parent().unwrap_or(Path::new("/")),
+        out,
+        needed_bytes(checkpoint, options).saturating_sub(State::present(&partial)),
+    )?;
+    let weights = check_finite(checkpoint)?;
+    if let Some(awq) = &mut awq {
+        if let Some(note) = note(&partial, &awq.keep_state(&partial, weights)?) {
+            progress(PackProgress {
+                done: 0,
+                total: 1,
+                next: "",
+                share: 0.0,
+                note: Some(&note),
+            });
+        }
+    }
     add_side_files(&mut writer, checkpoint.dir())?;
     let passes = arch.passes(head);
     let total = passes.len();
@@ -119,6 +145,7 @@ pub fn pack_with(
                 total,
                 next: &p.name,
                 share,
+                note: None,
             });
         };
         if awq.is_none() {
@@ -156,13 +183,67 @@ pub fn pack_with(
         head,
     };
     let bytes = writer.finish(arch.clone(), quantization)?;
+    if let Some(awq) = awq {
+        awq.finish()?;
+    }
     progress(PackProgress {
         done: total,
         total,
         next: "",
         share: 1.0,
+        note: None,
     });
     Ok(bytes)
+}
+
+/// The folder beside an image where AWQ keeps its layers.
+fn partial(out: &Path) -> Result<PathBuf, InferError> {
+    let mut name = resolve(out)?.into_os_string();
+    name.push(".partial");
+    Ok(name.into())
+}
+
+/// Bytes that packing takes on the disk, at most.
+fn needed_bytes(checkpoint: &Checkpoint, options: &PackOptions) -> u64 {
+    let arch = checkpoint.architecture();
+    let head = options.head(checkpoint);
+    let passes = arch.passes(head);
+    let matrices = passes.iter().map(|p| 4 * Layout::new(p.n, p.k).segment_bytes() as u64);
+    let tensors = arch.tensors(head).into_iter().map(|t| {
+        let numbers = t.shape.iter().product::<usize>() as u64;
+        // Vectors may become FP32; matrices stay as they are, FP16 at least.
+        let bytes = match t.shape.len() {
+            1 => 4,
+            _ => checkpoint.head().0.bytes() as u64,
+        };
+        (numbers * bytes).next_multiple_of(ALIGN)
+    });
+    let side_files = SIDE_FILES.iter().map(|name| {
+        let meta = std::fs::metadata(checkpoint.dir().join(name));
+        meta.map_or(0, |m| m.len())
+    });
+    // A manifest is a few hundred kilobytes.
+    let image = matrices.sum::<u64>() + tensors.sum::<u64>() + side_files.sum::<u64>() + (1 << 20);
+    let state = options.calibration.as_ref().map_or(0, |c| {
+        let layers = &passes[..arch.num_hidden_layers * PASSES_PER_LAYER];
+        let weights = layers.iter().map(|p| (p.n * p.k) as u64).sum();
+        State::bytes(weights, (c.tokens.len() * arch.hidden_size) as u64)
+    });
+    image + state
+}
+
+/// What the user should know of the state that was found.
+fn note(partial: &Path, found: &Found) -> Option<String> {
+    let partial = partial.display();
+    match found {
+        Found::Nothing => None,
+        Found::Layers(n) => Some(format!("{partial}: resuming at layer {n}")),
+        Found::Other(what) => Some(format!(
+            "{partial}: expected what an interrupted run of the same command left, found another's (other {}): removed, \
+             starting anew",
+            what.join(", ")
+        )),
+    }
 }
 
 /// The files of a checkpoint that an image carries along.

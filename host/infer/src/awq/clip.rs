@@ -226,3 +226,102 @@ fused! {
 pub(super) fn quantum(w: f32, step: f32, zero: f32) -> f32 {
     ((w / step).round_ties_even() + zero).clamp(0.0, 15.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::gemm::Gram;
+    use super::super::gemm::tests::noise;
+    use super::*;
+    use crate::kernels::portable::both;
+    use crate::quant::quantize;
+
+    /// Gram matrix of inputs that hang together.
+    fn gram(k: usize) -> Vec<f32> {
+        let mut x = noise(3 * k * k, 11);
+        for i in k..x.len() {
+            x[i] += 0.8 * x[i - 1] * (1.0 + (i % 7) as f32);
+        }
+        let mut gram = Gram::new(k);
+        gram.add(&x);
+        gram.mean()
+    }
+
+    /// d^T G d over whole rows.
+    fn loss(w: &[f32], m: &QuantMatrix, gram: &[f32]) -> f64 {
+        let k = m.k;
+        let mut total = 0.0;
+        for row in 0..m.n {
+            let d: Vec<f64> = (0..k).map(|i| f64::from(m.weight(row, i) - w[row * k + i])).collect();
+            for i in 0..k {
+                let inner: f64 = (0..k).map(|j| f64::from(gram[i * k + j]) * d[j]).sum();
+                total += d[i] * inner;
+            }
+        }
+        total
+    }
+
+    #[test]
+    fn a_trial_is_measured_as_the_formula_says_with_the_same_bits_without_fma() {
+        let (w, g, cross) = (noise(64, 1), gram(64), noise(64, 2));
+        let form = form(&g, 64, 0, 64);
+        let steps: Vec<f32> = (0..BATCHES * LANES).map(|t| 0.05 + 0.001 * t as f32).collect();
+        let zeros: Vec<f32> = (0..BATCHES * LANES).map(|t| (t % 16) as f32).collect();
+        let (fast, slow) = both(|| {
+            let (mut delta, mut errors) = (vec![0.0; 64 * LANES], vec![0.0; BATCHES * LANES]);
+            measure(&w, &form, &cross, &steps, &zeros, &mut delta, &mut errors);
+            errors
+        });
+        let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&fast), bits(&slow));
+        for t in [0, 15, 16, 77, 99] {
+            let d: Vec<f64> = w
+                .iter()
+                .map(|w| f64::from((quantum(*w, steps[t], zeros[t]) - zeros[t]) * steps[t] - w))
+                .collect();
+            let mut want = 0.0;
+            for i in 0..64 {
+                let inner: f64 = (0..64).map(|j| f64::from(g[i * 64 + j]) * d[j]).sum();
+                want += d[i] * (inner + 2.0 * f64::from(cross[i]));
+            }
+            assert!((f64::from(fast[t]) / want - 1.0).abs() < 1e-4, "{t}: {} {want}", fast[t]);
+        }
+    }
+
+    #[test]
+    fn clipping_loses_less_than_rounding_and_no_tail_of_rows_is_forgotten() {
+        let (n, k) = (ROWS + 5, 192);
+        let (w, g) = (noise(n * k, 3), gram(k));
+        let rounded = quantize(n, k, |row, out| out.copy_from_slice(&w[row * k..][..k])).unwrap();
+        let clipped = clip(&w, k, GROUP, &g);
+        let (before, after) = (loss(&w, &rounded, &g), loss(&w, &clipped, &g));
+        assert!(after < 0.9 * before, "{after} of {before}");
+        // A row's result depends on the row alone.
+        let last = clip(&w[(n - 1) * k..], k, GROUP, &g);
+        assert_eq!(clipped.q[(n - 1) * k..], last.q);
+        assert_eq!(clipped.scales[(n - 1) * 3..], last.scales);
+    }
+
+    #[test]
+    fn a_longer_group_has_one_range() {
+        let k = 256;
+        let m = clip(&noise(3 * k, 4), k, 2 * GROUP, &gram(k));
+        assert!(m.scales.chunks(2).all(|s| s[0] == s[1]));
+        assert!(m.zeros.chunks(2).all(|z| z[0] == z[1]));
+    }
+
+    #[test]
+    fn products_of_strips_are_those_of_their_rows() {
+        let (k, from) = (100, 64);
+        let (rows, x) = (noise(STRIPS * k, 5), noise(from, 6));
+        let (fast, slow) = both(|| {
+            let mut out = [0.0; STRIPS];
+            strips_product(&rows, k, &x, &mut out);
+            out.map(f32::to_bits)
+        });
+        assert_eq!(fast, slow);
+        for (r, have) in fast.iter().enumerate() {
+            let want: f32 = (0..from).map(|i| rows[r * k + i] * x[i]).sum();
+            assert!((f32::from_bits(*have) - want).abs() < 1e-5);
+        }
+    }
+}

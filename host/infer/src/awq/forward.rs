@@ -70,6 +70,11 @@ impl Stream {
         }
     }
 
+    /// Tokens that see each other.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
     /// Tokens in all.
     pub fn tokens(&self) -> usize {
         self.x.len() / self.arch.hidden_size

@@ -238,3 +238,106 @@ fused! {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::kernels::portable::both;
+
+    /// Numbers between -1 and 1.
+    pub fn noise(n: usize, seed: u32) -> Vec<f32> {
+        let mut s = seed;
+        (0..n)
+            .map(|_| {
+                s = s.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (s >> 8) as f32 / (1 << 23) as f32 - 1.0
+            })
+            .collect()
+    }
+
+    fn bits(v: &[f32]) -> Vec<u32> {
+        v.iter().map(|v| v.to_bits()).collect()
+    }
+
+    /// The written order, in one line a rule.
+    fn written(start: f32, terms: usize, a: impl Fn(usize) -> f32, b: impl Fn(usize) -> f32) -> f32 {
+        let mut result = start;
+        for from in (0..terms).step_by(256) {
+            let mut sum = 0f32;
+            for i in from..terms.min(from + 256) {
+                sum = a(i).mul_add(b(i), sum);
+            }
+            result += sum;
+        }
+        result
+    }
+
+    fn in_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(f)
+    }
+
+    #[test]
+    fn a_product_has_the_written_order_at_every_edge_and_for_any_number_of_threads() {
+        for (m, n, k) in [(1, 1, 1), (6, 16, 256), (200, 37, 300), (13, 50, 600)] {
+            let (a, b, start) = (noise(m * k, 1), noise(n * k, 2), noise(m * n, 3));
+            let run = |threads| {
+                in_threads(threads, || {
+                    let panels = Panels::new(n, k, |i, out| out.copy_from_slice(&b[i * k..][..k]));
+                    let mut out = start.clone();
+                    panels.multiply(&a, &mut out);
+                    bits(&out)
+                })
+            };
+            let want: Vec<u32> = (0..m * n)
+                .map(|at| {
+                    let (i, j) = (at / n, at % n);
+                    written(start[at], k, |t| a[i * k + t], |t| b[j * k + t]).to_bits()
+                })
+                .collect();
+            assert!(run(1) == want && run(3) == want, "{m} x {n} x {k}");
+        }
+    }
+
+    #[test]
+    fn a_gram_matrix_has_the_written_order_and_both_halves() {
+        let (k, rows) = (208, [300, 1, 513]);
+        let x = noise(k * rows.iter().sum::<usize>(), 5);
+        let run = |threads| {
+            in_threads(threads, || {
+                let mut gram = Gram::new(k);
+                let mut rest = &x[..];
+                for rows in rows {
+                    let (piece, after) = rest.split_at(rows * k);
+                    gram.add(piece);
+                    rest = after;
+                }
+                bits(&gram.mean())
+            })
+        };
+        let have = run(1);
+        assert!(have == run(3));
+        for (i, j) in [(0, 0), (0, 207), (207, 0), (95, 96), (96, 95), (100, 17), (206, 207)] {
+            let (mut want, mut from) = (0.0, 0);
+            for rows in rows {
+                let at = |t: usize, c: usize| x[(from + t) * k + c];
+                want = written(want, rows, |t| at(t, i.min(j)), |t| at(t, i.max(j)));
+                from += rows;
+            }
+            let want = want * (1.0 / from as f32);
+            assert_eq!(have[i * k + j], want.to_bits(), "[{i}, {j}]");
+        }
+    }
+
+    #[test]
+    fn same_bits_without_fma_instructions() {
+        let (left, right) = (noise(2 * TALL * 70, 7), noise(3 * WIDE * 70, 8));
+        let (fast, slow) = both(|| {
+            // Eleven rows and 41 columns of the 12 and 48 that the panels have.
+            let mut out = noise(11 * 41, 9);
+            block(&left, &right, 70, &mut out, 41);
+            bits(&out)
+        });
+        assert_eq!(fast, slow);
+    }
+}

@@ -14,24 +14,38 @@ pub mod clip;
 pub mod forward;
 pub mod gemm;
 pub mod search;
+pub mod state;
 pub mod work;
+
+use std::path::Path;
 
 use half::f16;
 use macromac_format::model::PASSES_PER_LAYER;
 use macromac_format::{GROUP, Head, QuantMatrix};
 use rayon::prelude::*;
+use serde_json::json;
 
 use self::clip::clip;
 use self::forward::{Scratch, Stage, Statistics, Stream, panels};
 use self::search::{Inputs, scales};
+use self::state::{Found, State};
 use self::work::{Meter, Step};
 use crate::InferError;
 use crate::checkpoint::Checkpoint;
 use crate::fused::gate_up_rows;
 
+/// What made a state; another version's results may differ, so raise the number when they do.
+const METHOD: &str = concat!("macromac ", env!("CARGO_PKG_VERSION"), ", awq 1");
+
 /// The quantizer in the middle of a model.
 pub struct Awq<'a> {
     checkpoint: &'a Checkpoint,
+    /// Length and checksum of the calibration tokens.
+    text: (usize, u32),
+    /// Where finished layers are kept.
+    state: Option<State>,
+    /// Layers that an interrupted run finished.
+    kept: usize,
     stream: Stream,
     /// Weights that share a scale and a zero.
     group: usize,
@@ -90,8 +104,12 @@ impl<'a> Awq<'a> {
             }
         }
         let used = tokens.len() / window * window;
+        let bytes: Vec<u8> = tokens[..used].iter().flat_map(|t| t.to_le_bytes()).collect();
         Ok(Awq {
             checkpoint,
+            text: (used, crc32c::crc32c(&bytes)),
+            state: None,
+            kept: 0,
             stream: Stream::new(checkpoint, &tokens[..used], window),
             group,
             meter: Meter::new(arch, used, window),
@@ -100,18 +118,59 @@ impl<'a> Awq<'a> {
         })
     }
 
+    /// Keeps each finished layer in the folder `dir`, and takes from it what an interrupted run of the same checkpoint (whose
+    /// checksum is `weights`), text and options left there. Says what was found.
+    ///
+    /// # Errors
+    /// [`InferError`] if the folder cannot be used.
+    pub fn keep_state(&mut self, dir: &Path, weights: u32) -> Result<Found, InferError> {
+        let fingerprint = json!({
+            "made_by": METHOD,
+            "weights_crc32c": format!("{weights:08x}"),
+            "architecture": self.checkpoint.architecture(),
+            "group_size": self.group,
+            "calibration_tokens": self.text.0,
+            "calibration_crc32c": format!("{:08x}", self.text.1),
+            "window": self.stream.window(),
+        });
+        let (state, found) = State::open(dir, &fingerprint)?;
+        if let Found::Layers(n) = found {
+            self.stream.x = state.residual(n - 1)?;
+            self.kept = n;
+        }
+        self.state = Some(state);
+        Ok(found)
+    }
+
+    /// The image is there: removes what was kept.
+    ///
+    /// # Errors
+    /// [`InferError::Io`] if that fails.
+    pub fn finish(self) -> Result<(), InferError> {
+        self.state.map_or(Ok(()), State::remove)
+    }
+
     /// The matrix of pass `pass`; passes are asked for in order. `report` is told the share of the work that is done, 0 to 1.
     ///
     /// # Errors
-    /// [`InferError`] if a weight or an activation is not finite.
+    /// [`InferError`] if an activation is not finite, or the layer cannot be kept.
     pub fn matrix(
         &mut self,
         pass: usize,
         report: &mut dyn FnMut(f64),
     ) -> Result<QuantMatrix, InferError> {
         if pass % PASSES_PER_LAYER == 0 {
-            let layer = self.layer(pass / PASSES_PER_LAYER, report)?;
-            self.ready = layer.into_iter().rev().collect();
+            let layer = pass / PASSES_PER_LAYER;
+            let (mut matrices, folded) = match &self.state {
+                Some(state) if layer < self.kept => state.layer(layer, PASSES_PER_LAYER)?,
+                _ => self.layer(layer, report)?,
+            };
+            if let Some(state) = self.state.as_ref().filter(|_| layer >= self.kept) {
+                state.keep(layer, &matrices, &folded, &self.stream.x)?;
+            }
+            self.folded.push(folded);
+            matrices.reverse();
+            self.ready = matrices;
         }
         Ok(self.ready.pop().expect("four passes a layer, in order"))
     }
@@ -132,7 +191,7 @@ impl<'a> Awq<'a> {
         &mut self,
         layer: usize,
         report: &mut dyn FnMut(f64),
-    ) -> Result<[QuantMatrix; PASSES_PER_LAYER], InferError> {
+    ) -> Result<(Vec<QuantMatrix>, Folded), InferError> {
         let arch = self.checkpoint.architecture().clone();
         let first = layer * PASSES_PER_LAYER;
         let [mut input_norm, mut post_norm, mut qkv_bias] = ["input_norm", "post_norm", "qkv_bias"]
@@ -225,12 +284,12 @@ impl<'a> Awq<'a> {
             weights.multiply(ffn, self.stream.residual(&chunk));
             report(self.meter.advance(layer, Step::DownProduct, chunk.len()));
         }
-        self.folded.push(Folded {
+        let folded = Folded {
             input_norm,
             post_norm,
             qkv_bias,
-        });
-        Ok([qkv, o, gate_up, down])
+        };
+        Ok((vec![qkv, o, gate_up, down], folded))
     }
 
     /// Scales and quantizes a pass with these inputs; the scales are still to be folded into what makes the inputs.

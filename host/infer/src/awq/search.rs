@@ -157,3 +157,71 @@ fn inner_product(a: &[f32], b: &[f32], k: usize) -> f64 {
         .collect();
     rows.iter().sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::gemm::Gram;
+    use super::super::gemm::tests::noise;
+    use super::*;
+    use crate::kernels::portable::both;
+    use crate::quant::quantize_row;
+
+    /// Inputs of which channel 5 is large.
+    fn inputs(k: usize) -> Inputs {
+        let mut x = noise(4 * k * k, 21);
+        x.chunks_exact_mut(k).for_each(|x| x[5] *= 40.0);
+        let mut gram = Gram::new(k);
+        gram.add(&x);
+        let mut size = vec![0.5; k];
+        size[5] = 20.0;
+        Inputs {
+            gram: gram.mean(),
+            size,
+        }
+    }
+
+    #[test]
+    fn losses_are_those_of_plain_rounding() {
+        let w = noise(128, 1);
+        let s: Vec<f32> = noise(128, 2).iter().map(|v| 1.1 + v).collect();
+        let (fast, slow) = both(|| {
+            let mut delta = vec![0.0; 128];
+            assert!(lost(&w, &s, 64, &mut delta));
+            delta.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        });
+        assert_eq!(fast, slow);
+        let scaled: Vec<f32> = w.iter().zip(&s).map(|(w, s)| w * s).collect();
+        let (mut q, mut z, mut s16) = ([0; 128], [0; 2], [f16::ZERO; 2]);
+        quantize_row(0, &scaled, &mut q, &mut s16, &mut z).unwrap();
+        for i in 0..128 {
+            let value = (f32::from(q[i]) - f32::from(z[i / 64])) * s16[i / 64].to_f32();
+            assert_eq!(f32::from_bits(fast[i]), value / s[i] - w[i], "{i}");
+        }
+        let wide: Vec<f32> = w.iter().map(|w| w * 3e6).collect();
+        assert!(!lost(&wide, &[1.0; 128], 64, &mut [0.0; 128]));
+    }
+
+    #[test]
+    fn a_large_input_gets_a_large_scale_and_tied_channels_the_same() {
+        let k = 128;
+        let w = noise(64 * k, 3);
+        let free: Vec<usize> = (0..k).collect();
+        let s = scales(&w, k, 64, &inputs(k), &free);
+        let others = s.iter().enumerate().filter(|(i, _)| *i != 5);
+        assert!(others.clone().all(|(_, o)| s[5] > 2.0 * o), "{s:?}");
+
+        let tied: Vec<usize> = (0..k).map(|c| c % 64).collect();
+        let s = scales(&w, k, 64, &inputs(k), &tied);
+        assert!(s[5] > 1.5 * s[6] && s[5] == s[69], "{s:?}");
+        assert_eq!(s[..64], s[64..]);
+    }
+
+    #[test]
+    fn where_nothing_is_to_gain_nothing_is_scaled() {
+        // Every weight is a step of its group: without scales nothing is lost.
+        let k = 64;
+        let w: Vec<f32> = (0..8 * k).map(|i| (i * 7 % 16) as f32 - 8.0).collect();
+        let free: Vec<usize> = (0..k).collect();
+        assert_eq!(scales(&w, k, 64, &inputs(k), &free), [1.0; 64]);
+    }
+}

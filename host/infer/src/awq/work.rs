@@ -98,3 +98,47 @@ impl Meter {
         (layer as f64 + done / of_layer) / self.layers as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_rises_from_0_to_1_in_the_order_of_the_steps() {
+        let arch = Architecture {
+            vocab_size: 10,
+            hidden_size: 64,
+            intermediate_size: 128,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 32,
+            rms_norm_eps: 1e-6,
+            rope_theta: 1e4,
+            max_position_embeddings: 8,
+            tie_word_embeddings: true,
+        };
+        use Step::*;
+        let mut meter = Meter::new(&arch, 20, 8);
+        let mut shares = vec![0.0];
+        for layer in 0..2 {
+            for (inputs, after) in [
+                (QkvInputs, QkvSearch),
+                (OInputs, OSearch),
+                (OProduct, OProduct),
+                (GateUpInputs, GateUpSearch),
+                (DownInputs, DownSearch),
+                (DownProduct, DownProduct),
+            ] {
+                shares.push(meter.advance(layer, inputs, 16));
+                shares.push(meter.advance(layer, inputs, 4));
+                if after != inputs {
+                    shares.push(meter.finish(layer, after));
+                }
+            }
+            let want = (layer + 1) as f64 / 2.0;
+            assert!((shares[shares.len() - 1] - want).abs() < 1e-12);
+        }
+        assert!(shares.windows(2).all(|w| w[0] < w[1]), "{shares:?}");
+    }
+}
