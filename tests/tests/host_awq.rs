@@ -87,12 +87,20 @@ fn awq_loses_less_than_rounding_and_repeats() {
 fn pack_image(dir: &Path, tokens: usize) -> (Option<usize>, Vec<String>) {
     let (mut notes, mut first) = (Vec::new(), None);
     let checkpoint = Checkpoint::open(&dir.join("model")).unwrap();
-    pack_with(&checkpoint, &dir.join("image"), &options(Some(tokens)), |p| {
-        match p.note {
+    pack_with(
+        &checkpoint,
+        &dir.join("image"),
+        &options(Some(tokens)),
+        |p| match p.note {
             Some(note) => notes.push(note.to_owned()),
-            None => first = first.or(p.next.strip_prefix("layers.").map(|n| n[..1].parse().unwrap())),
-        }
-    })
+            None => {
+                first = first.or(p
+                    .next
+                    .strip_prefix("layers.")
+                    .map(|n| n[..1].parse().unwrap()))
+            }
+        },
+    )
     .unwrap();
     (first, notes)
 }
@@ -143,7 +151,10 @@ fn an_interrupted_run_goes_on_to_the_same_image() {
     interrupt(dir, 3);
     let (first, notes) = pack_image(dir, 500);
     assert_eq!(first, Some(3));
-    assert!(notes[0].ends_with("image.partial: resuming at layer 3"), "{notes:?}");
+    assert!(
+        notes[0].ends_with("image.partial: resuming at layer 3"),
+        "{notes:?}"
+    );
     assert!(bin(&dir.join("image")) == want, "resumed");
     assert!(!dir.join("image.partial").exists());
 
@@ -168,7 +179,10 @@ fn an_interrupted_run_goes_on_to_the_same_image() {
     interrupt(dir, 2);
     let (first, notes) = pack_image(dir, 400);
     assert_eq!(first, Some(0));
-    assert!(notes[0].contains("calibration crc32c, calibration tokens"), "{notes:?}");
+    assert!(
+        notes[0].contains("calibration crc32c, calibration tokens"),
+        "{notes:?}"
+    );
     assert!(bin(&dir.join("image")) != want);
 }
 
@@ -195,8 +209,14 @@ fn weights_that_are_no_numbers_are_named_before_the_work() {
         let image = dir.path().join("image");
         let e = pack_with(&checkpoint, &image, &options(calibration), |_| {}).unwrap_err();
         let text = e.to_string();
-        assert!(text.contains("NaN at model.layers.1.mlp.down_proj.weight [3, 5]"), "{text}");
-        assert!(text.contains("-inf at model.layers.0.input_layernorm.weight [9]"), "{text}");
+        assert!(
+            text.contains("NaN at model.layers.1.mlp.down_proj.weight [3, 5]"),
+            "{text}"
+        );
+        assert!(
+            text.contains("-inf at model.layers.0.input_layernorm.weight [9]"),
+            "{text}"
+        );
         assert!(!text.contains("[11]"), "{text}");
         assert!(!image.exists() && !dir.path().join("image.partial").exists());
     }

@@ -51,9 +51,8 @@ impl Packing {
         }
         let elapsed = self.began.elapsed();
         let first = *self.first.get_or_insert(p.share);
-        let left = time_left(elapsed, first, p.share).map_or("?".into(), |left| {
-            FormattedDuration(left).to_string()
-        });
+        let left = time_left(elapsed, first, p.share)
+            .map_or("?".into(), |left| FormattedDuration(left).to_string());
         let times = format!("{} gone, {left} left", FormattedDuration(elapsed));
         if let Some(bar) = &self.bar {
             bar.set_position((p.share * STEPS) as u64);
@@ -61,13 +60,19 @@ impl Packing {
             return;
         }
         // "layers.7.qkv" begins layer 7; whatever else comes is no layer.
-        let Some(layer) = p.next.strip_prefix("layers.").and_then(|n| n.split('.').next()) else {
+        let Some(layer) = p
+            .next
+            .strip_prefix("layers.")
+            .and_then(|n| n.split('.').next())
+        else {
             return;
         };
         let new = self.layer.as_deref().is_some_and(|l| l != layer);
         if new && elapsed >= QUIET {
             let percent = 100.0 * p.share;
-            output::note(&format!("layer {layer} begins: {percent:.1} % done, {times}"));
+            output::note(&format!(
+                "layer {layer} begins: {percent:.1} % done, {times}"
+            ));
         }
         self.layer = Some(layer.to_owned());
     }

@@ -10,12 +10,24 @@ use std::time::{Duration, Instant};
 
 use common::{DEMO, macromac, names, refuses, s, stderr, stdout};
 
-const CALIB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/demo/calib.txt");
+const CALIB: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/data/demo/calib.txt"
+);
 
 /// Packs the built-in model by AWQ into `out`, from few tokens.
 fn awq(out: &Path) -> Command {
     let mut command = macromac();
-    command.args(["pack", DEMO, "-o", s(out), "--calib", CALIB, "--calib-tokens", "2100"]);
+    command.args([
+        "pack",
+        DEMO,
+        "-o",
+        s(out),
+        "--calib",
+        CALIB,
+        "--calib-tokens",
+        "2100",
+    ]);
     command
 }
 
@@ -26,15 +38,29 @@ fn a_killed_run_goes_on_to_the_same_image() {
     let o = awq(&whole).output().unwrap();
     assert!(o.status.success(), "{}", stderr(&o));
     // 2,100 tokens are eight windows of 256.
-    assert!(stdout(&o).contains("calibrated on 2048 tokens in windows of 256"), "{}", stdout(&o));
+    assert!(
+        stdout(&o).contains("calibrated on 2048 tokens in windows of 256"),
+        "{}",
+        stdout(&o)
+    );
     assert!(!stderr(&o).contains("resuming"), "{}", stderr(&o));
 
-    let mut child = awq(&image).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = awq(&image)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let partial = dir.path().join("image.partial");
     let began = Instant::now();
     while !partial.join("residual-1.bin").exists() && !partial.join("residual-2.bin").exists() {
-        assert!(began.elapsed() < Duration::from_secs(300), "two layers in five minutes");
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(
+            began.elapsed() < Duration::from_secs(300),
+            "two layers in five minutes"
+        );
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be killed"
+        );
         sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
@@ -43,9 +69,16 @@ fn a_killed_run_goes_on_to_the_same_image() {
 
     let o = awq(&image).output().unwrap();
     assert!(o.status.success(), "{}", stderr(&o));
-    assert!(stderr(&o).contains("image.partial: resuming at layer "), "{}", stderr(&o));
+    assert!(
+        stderr(&o).contains("image.partial: resuming at layer "),
+        "{}",
+        stderr(&o)
+    );
     let bin = |dir: &Path| fs::read(dir.join("model.bin")).unwrap();
-    assert!(bin(&image) == bin(&whole), "a resumed run differs from a whole one");
+    assert!(
+        bin(&image) == bin(&whole),
+        "a resumed run differs from a whole one"
+    );
     assert_eq!(names(dir.path()), ["image", "whole"]);
 }
 
@@ -58,7 +91,11 @@ fn calibration_texts_that_cannot_be() {
         refuses(&[&base[..], more].concat(), words);
     };
     fs::write(&text, "Once upon a time").unwrap();
-    with(s(&text), &[], &["at least one window of 256 tokens, found 4", "longer text"]);
+    with(
+        s(&text),
+        &[],
+        &["at least one window of 256 tokens, found 4", "longer text"],
+    );
     fs::write(&text, "").unwrap();
     with(s(&text), &[], &["256 tokens, found 0"]);
     fs::write(&text, [0xff, 0xfe]).unwrap();

@@ -208,7 +208,9 @@ fn needed_bytes(checkpoint: &Checkpoint, options: &PackOptions) -> u64 {
     let arch = checkpoint.architecture();
     let head = options.head(checkpoint);
     let passes = arch.passes(head);
-    let matrices = passes.iter().map(|p| 4 * Layout::new(p.n, p.k).segment_bytes() as u64);
+    let matrices = passes
+        .iter()
+        .map(|p| 4 * Layout::new(p.n, p.k).segment_bytes() as u64);
     let tensors = arch.tensors(head).into_iter().map(|t| {
         let numbers = t.shape.iter().product::<usize>() as u64;
         // Vectors may become FP32; matrices stay as they are, FP16 at least.

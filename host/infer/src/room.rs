@@ -31,6 +31,9 @@ mod tests {
         check_room(dir.path(), dir.path(), 1).unwrap();
         let e = check_room(dir.path(), Path::new("image"), u64::MAX).unwrap_err();
         let text = e.to_string();
-        assert!(text.contains("image: expected 18446744073709551615 bytes"), "{text}");
+        assert!(
+            text.contains("image: expected 18446744073709551615 bytes"),
+            "{text}"
+        );
     }
 }

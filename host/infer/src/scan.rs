@@ -25,7 +25,13 @@ pub fn check_finite(checkpoint: &Checkpoint) -> Result<u32, InferError> {
         let bytes = checkpoint.bytes_of(&t);
         let pieces: Vec<(u32, usize, Option<usize>)> = bytes
             .par_chunks(PIECE * t.dtype.bytes())
-            .map(|piece| (crc32c::crc32c(piece), piece.len(), first_bad(t.dtype, piece)))
+            .map(|piece| {
+                (
+                    crc32c::crc32c(piece),
+                    piece.len(),
+                    first_bad(t.dtype, piece),
+                )
+            })
             .collect();
         for (i, (piece, length, found)) in pieces.iter().enumerate() {
             crc = crc32c::crc32c_combine(crc, *piece, *length);
@@ -64,14 +70,15 @@ fn first_bad(dtype: DType, bytes: &[u8]) -> Option<usize> {
         let is_bad = move |b: &[u8]| u16::from_le_bytes([b[0], b[1]]) & mask == mask;
         // A look without the place first: it runs at the speed of memory.
         let any = bytes.chunks_exact(2).fold(false, |any, b| any | is_bad(b));
-        any.then(|| bytes.chunks_exact(2).position(is_bad)).flatten()
+        any.then(|| bytes.chunks_exact(2).position(is_bad))
+            .flatten()
     };
     match dtype {
         DType::Bf16 => in_16(0x7f80),
         DType::F16 => in_16(0x7c00),
-        DType::F32 => bytes
-            .chunks_exact(4)
-            .position(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 == 0x7f80_0000),
+        DType::F32 => bytes.chunks_exact(4).position(|b| {
+            u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 == 0x7f80_0000
+        }),
     }
 }
 
@@ -100,8 +107,14 @@ mod tests {
                 v[at] = bad;
                 v[50] = 65504.0;
                 let wide: Vec<u8> = v.iter().flat_map(|v| v.to_le_bytes()).collect();
-                let b16: Vec<u8> = v.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
-                let f16: Vec<u8> = v.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+                let b16: Vec<u8> = v
+                    .iter()
+                    .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
+                    .collect();
+                let f16: Vec<u8> = v
+                    .iter()
+                    .flat_map(|v| f16::from_f32(*v).to_le_bytes())
+                    .collect();
                 assert_eq!(first_bad(DType::F32, &wide), Some(at));
                 assert_eq!(first_bad(DType::Bf16, &b16), Some(at));
                 assert_eq!(first_bad(DType::F16, &f16), Some(at));

@@ -203,7 +203,9 @@ impl Statistics {
                 for row in x.chunks_exact(k) {
                     add_magnitudes(&mut sum[..size.len()], &row[at * COLUMNS..]);
                 }
-                size.iter_mut().zip(sum).for_each(|(s, v)| *s += f64::from(v));
+                size.iter_mut()
+                    .zip(sum)
+                    .for_each(|(s, v)| *s += f64::from(v));
             });
     }
 

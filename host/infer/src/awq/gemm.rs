@@ -130,35 +130,37 @@ impl Gram {
         self.rows += rows;
         let width = k;
         // Panel after panel of 16 columns, each over all rows: its blocks follow each other.
-        let Gram { sum, panels: right, .. } = self;
+        let Gram {
+            sum, panels: right, ..
+        } = self;
         right.resize(width * rows, 0.0);
         right
             .par_chunks_exact_mut(rows * WIDE)
             .enumerate()
-            .for_each(|(at, panel)| along(&x[at * WIDE..], k, WIDE, WIDE.min(k - at * WIDE), panel));
-        sum.par_chunks_mut(ROWS / 2 * k)
-            .enumerate()
-            .for_each_init(
-                || vec![0.0; ROWS / 2 * DEPTH],
-                |left, (task, out)| {
-                    let top = task * (ROWS / 2);
-                    let count = out.len() / k;
-                    for from in (0..rows).step_by(DEPTH) {
-                        let depth = DEPTH.min(rows - from);
-                        for (i, panel) in left.chunks_exact_mut(depth * TALL).enumerate() {
-                            let Some(here) = count.checked_sub(i * TALL).filter(|c| *c > 0) else {
-                                break;
-                            };
-                            let x = &x[from * k + top + i * TALL..];
-                            along(x, k, TALL, here.min(TALL), panel);
-                        }
-                        for at in top / WIDE..width / WIDE {
-                            let right = &right[at * rows * WIDE + from * WIDE..][..depth * WIDE];
-                            block(left, right, depth, &mut out[at * WIDE..], k);
-                        }
+            .for_each(|(at, panel)| {
+                along(&x[at * WIDE..], k, WIDE, WIDE.min(k - at * WIDE), panel)
+            });
+        sum.par_chunks_mut(ROWS / 2 * k).enumerate().for_each_init(
+            || vec![0.0; ROWS / 2 * DEPTH],
+            |left, (task, out)| {
+                let top = task * (ROWS / 2);
+                let count = out.len() / k;
+                for from in (0..rows).step_by(DEPTH) {
+                    let depth = DEPTH.min(rows - from);
+                    for (i, panel) in left.chunks_exact_mut(depth * TALL).enumerate() {
+                        let Some(here) = count.checked_sub(i * TALL).filter(|c| *c > 0) else {
+                            break;
+                        };
+                        let x = &x[from * k + top + i * TALL..];
+                        along(x, k, TALL, here.min(TALL), panel);
                     }
-                },
-            );
+                    for at in top / WIDE..width / WIDE {
+                        let right = &right[at * rows * WIDE + from * WIDE..][..depth * WIDE];
+                        block(left, right, depth, &mut out[at * WIDE..], k);
+                    }
+                }
+            },
+        );
     }
 
     /// The mean over all rows, [k, k], both halves.
@@ -260,7 +262,12 @@ pub(super) mod tests {
     }
 
     /// The written order, in one line a rule.
-    fn written(start: f32, terms: usize, a: impl Fn(usize) -> f32, b: impl Fn(usize) -> f32) -> f32 {
+    fn written(
+        start: f32,
+        terms: usize,
+        a: impl Fn(usize) -> f32,
+        b: impl Fn(usize) -> f32,
+    ) -> f32 {
         let mut result = start;
         for from in (0..terms).step_by(256) {
             let mut sum = 0f32;
@@ -317,7 +324,15 @@ pub(super) mod tests {
         };
         let have = run(1);
         assert!(have == run(3));
-        for (i, j) in [(0, 0), (0, 207), (207, 0), (95, 96), (96, 95), (100, 17), (206, 207)] {
+        for (i, j) in [
+            (0, 0),
+            (0, 207),
+            (207, 0),
+            (95, 96),
+            (96, 95),
+            (100, 17),
+            (206, 207),
+        ] {
             let (mut want, mut from) = (0.0, 0);
             for rows in rows {
                 let at = |t: usize, c: usize| x[(from + t) * k + c];

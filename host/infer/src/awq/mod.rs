@@ -21,7 +21,7 @@ use std::path::Path;
 
 use half::f16;
 use macromac_format::model::PASSES_PER_LAYER;
-use macromac_format::{GROUP, Head, QuantMatrix};
+use macromac_format::{Architecture, GROUP, Head, QuantMatrix};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -104,7 +104,10 @@ impl<'a> Awq<'a> {
             }
         }
         let used = tokens.len() / window * window;
-        let bytes: Vec<u8> = tokens[..used].iter().flat_map(|t| t.to_le_bytes()).collect();
+        let bytes: Vec<u8> = tokens[..used]
+            .iter()
+            .flat_map(|t| t.to_le_bytes())
+            .collect();
         Ok(Awq {
             checkpoint,
             text: (used, crc32c::crc32c(&bytes)),
@@ -192,55 +195,62 @@ impl<'a> Awq<'a> {
         layer: usize,
         report: &mut dyn FnMut(f64),
     ) -> Result<(Vec<QuantMatrix>, Folded), InferError> {
-        let arch = self.checkpoint.architecture().clone();
-        let first = layer * PASSES_PER_LAYER;
-        let [mut input_norm, mut post_norm, mut qkv_bias] = ["input_norm", "post_norm", "qkv_bias"]
+        let [input_norm, post_norm, qkv_bias] = ["input_norm", "post_norm", "qkv_bias"]
             .map(|part| self.tensor(&format!("layers.{layer}.{part}")));
-        let mut scratch = Scratch::default();
-        let s = &mut scratch;
+        let mut folded = Folded {
+            input_norm,
+            post_norm,
+            qkv_bias,
+        };
+        let mut s = Scratch::default();
+        let [qkv, o] = self.attention(layer, &mut folded, &mut s, report)?;
+        let [gate_up, down] = self.feed_forward(layer, &mut folded, &mut s, report)?;
+        Ok((vec![qkv, o, gate_up, down], folded))
+    }
 
+    /// Quantizes `qkv` and `o`, and adds what attention gives to the residual stream.
+    fn attention(
+        &mut self,
+        layer: usize,
+        folded: &mut Folded,
+        s: &mut Scratch,
+        report: &mut dyn FnMut(f64),
+    ) -> Result<[QuantMatrix; 2], InferError> {
+        let (first, arch) = (layer * PASSES_PER_LAYER, self.checkpoint.architecture());
         let mut stats = Statistics::new(arch.hidden_size);
         for chunk in self.stream.chunks() {
-            stats.add(self.stream.normed(&chunk, &input_norm, s));
+            stats.add(self.stream.normed(&chunk, &folded.input_norm, s));
             report(self.meter.advance(layer, Step::QkvInputs, chunk.len()));
         }
-        let free: Vec<usize> = (0..arch.hidden_size.max(arch.intermediate_size)).collect();
-        let (mut qkv, by) = self.scaled(first, stats.mean(), &free)?;
-        divide(&mut input_norm, &by);
+        let (mut qkv, by) = self.scaled(first, stats.mean(), &free(arch.hidden_size))?;
+        divide(&mut folded.input_norm, &by);
         report(self.meter.finish(layer, Step::QkvSearch));
 
         let mut stats = Statistics::new(arch.q_width());
         let stage = Stage {
             weights: panels(&qkv),
-            norm: &input_norm,
-            bias: &qkv_bias,
+            norm: &folded.input_norm,
+            bias: &folded.qkv_bias,
         };
         for chunk in self.stream.chunks() {
             stats.add(self.stream.attention(&chunk, &stage, s));
             report(self.meter.advance(layer, Step::OInputs, chunk.len()));
         }
-        // Channel i of a query head takes channel i of the value head that it shares.
-        let (d, sharing) = (
-            arch.head_dim,
-            arch.num_attention_heads / arch.num_key_value_heads,
-        );
-        let tied: Vec<usize> = (0..arch.q_width())
-            .map(|c| c / d / sharing * d + c % d)
-            .collect();
+        let tied = shared_values(arch);
         let (o, by) = self.scaled(first + 1, stats.mean(), &tied)?;
-        for (c, v) in tied.iter().enumerate() {
-            // Once for each channel of v, not for each that shares it.
-            if c / d % sharing == 0 {
-                let row = arch.q_width() + arch.kv_width() + v;
-                divide_row(&mut qkv, row, by[c]);
-                qkv_bias[row] /= by[c];
-            }
+        let mut by_value = vec![1.0; arch.kv_width()];
+        tied.iter().zip(by).for_each(|(v, by)| by_value[*v] = by);
+        for (v, by) in by_value.into_iter().enumerate() {
+            let row = arch.q_width() + arch.kv_width() + v;
+            divide_row(&mut qkv, row, by);
+            folded.qkv_bias[row] /= by;
         }
         report(self.meter.finish(layer, Step::OSearch));
+
         let stage = Stage {
             weights: panels(&qkv),
-            norm: &input_norm,
-            bias: &qkv_bias,
+            norm: &folded.input_norm,
+            bias: &folded.qkv_bias,
         };
         let weights = panels(&o);
         for chunk in self.stream.chunks() {
@@ -248,48 +258,53 @@ impl<'a> Awq<'a> {
             weights.multiply(attention, self.stream.residual(&chunk));
             report(self.meter.advance(layer, Step::OProduct, chunk.len()));
         }
+        Ok([qkv, o])
+    }
 
+    /// Quantizes `gate_up` and `down`, and adds what the feed-forward layer gives to the residual stream.
+    fn feed_forward(
+        &mut self,
+        layer: usize,
+        folded: &mut Folded,
+        s: &mut Scratch,
+        report: &mut dyn FnMut(f64),
+    ) -> Result<[QuantMatrix; 2], InferError> {
+        let (first, arch) = (layer * PASSES_PER_LAYER, self.checkpoint.architecture());
         let mut stats = Statistics::new(arch.hidden_size);
         for chunk in self.stream.chunks() {
-            stats.add(self.stream.normed(&chunk, &post_norm, s));
+            stats.add(self.stream.normed(&chunk, &folded.post_norm, s));
             report(self.meter.advance(layer, Step::GateUpInputs, chunk.len()));
         }
-        let (mut gate_up, by) = self.scaled(first + 2, stats.mean(), &free)?;
-        divide(&mut post_norm, &by);
+        let (mut gate_up, by) = self.scaled(first + 2, stats.mean(), &free(arch.hidden_size))?;
+        divide(&mut folded.post_norm, &by);
         report(self.meter.finish(layer, Step::GateUpSearch));
 
         let mut stats = Statistics::new(arch.intermediate_size);
-        let stage = Stage {
-            weights: panels(&gate_up),
-            norm: &post_norm,
+        let stage = |gate_up: &QuantMatrix| Stage {
+            weights: panels(gate_up),
+            norm: &folded.post_norm,
             bias: &[],
         };
+        let unfolded = stage(&gate_up);
         for chunk in self.stream.chunks() {
-            stats.add(self.stream.feed_forward(&chunk, &stage, s));
+            stats.add(self.stream.feed_forward(&chunk, &unfolded, s));
             report(self.meter.advance(layer, Step::DownInputs, chunk.len()));
         }
-        let (down, by) = self.scaled(first + 3, stats.mean(), &free)?;
+        drop(unfolded);
+        let (down, by) = self.scaled(first + 3, stats.mean(), &free(arch.intermediate_size))?;
         for (i, by) in by.iter().enumerate() {
             divide_row(&mut gate_up, gate_up_rows(i).1, *by);
         }
         report(self.meter.finish(layer, Step::DownSearch));
-        let stage = Stage {
-            weights: panels(&gate_up),
-            norm: &post_norm,
-            bias: &[],
-        };
+
+        let stage = stage(&gate_up);
         let weights = panels(&down);
         for chunk in self.stream.chunks() {
             let ffn = self.stream.feed_forward(&chunk, &stage, s);
             weights.multiply(ffn, self.stream.residual(&chunk));
             report(self.meter.advance(layer, Step::DownProduct, chunk.len()));
         }
-        let folded = Folded {
-            input_norm,
-            post_norm,
-            qkv_bias,
-        };
-        Ok((vec![qkv, o, gate_up, down], folded))
+        Ok([gate_up, down])
     }
 
     /// Scales and quantizes a pass with these inputs; the scales are still to be folded into what makes the inputs.
@@ -309,7 +324,7 @@ impl<'a> Awq<'a> {
         }
         let mut w = self.weights(pass);
         let k = inputs.size.len();
-        let by = scales(&w, k, self.group, &inputs, &tied[..k]);
+        let by = scales(&w, k, self.group, &inputs, tied);
         w.par_chunks_exact_mut(k)
             .for_each(|row| row.iter_mut().zip(&by).for_each(|(w, s)| *w *= s));
         inputs
@@ -339,6 +354,22 @@ impl<'a> Awq<'a> {
         dtype.widen(&bytes, &mut out);
         out
     }
+}
+
+/// Every channel has a scale of its own.
+fn free(channels: usize) -> Vec<usize> {
+    (0..channels).collect()
+}
+
+/// Which channel of v each input channel of `o` takes: channel i of a query head takes channel i of the value head that it shares.
+fn shared_values(arch: &Architecture) -> Vec<usize> {
+    let (d, sharing) = (
+        arch.head_dim,
+        arch.num_attention_heads / arch.num_key_value_heads,
+    );
+    (0..arch.q_width())
+        .map(|c| c / d / sharing * d + c % d)
+        .collect()
 }
 
 fn divide(norm: &mut [f32], scales: &[f32]) {

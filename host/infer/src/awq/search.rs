@@ -108,7 +108,9 @@ fn normalized(size: &[f32], weight: &[f32], alpha: f32, beta: f32) -> Vec<f32> {
     let max = raw.iter().fold(0f32, |m, v| m.max(*v));
     let min = raw.iter().fold(f32::INFINITY, |m, v| m.min(*v));
     let middle = (max * min).sqrt();
-    raw.iter().map(|v| (v / middle).clamp(1.0 / MOST, MOST)).collect()
+    raw.iter()
+        .map(|v| (v / middle).clamp(1.0 / MOST, MOST))
+        .collect()
 }
 
 fused! {

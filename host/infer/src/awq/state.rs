@@ -89,7 +89,10 @@ impl State {
     /// Bytes of the files that are in the folder `dir`; 0 if it is not there.
     pub fn present(dir: &Path) -> u64 {
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        entries.filter_map(|e| e.metadata().ok()).map(|m| m.len()).sum()
+        entries
+            .filter_map(|e| e.metadata().ok())
+            .map(|m| m.len())
+            .sum()
     }
 
     /// Keeps a finished layer and the residual stream after it.
@@ -131,7 +134,11 @@ impl State {
     ///
     /// # Errors
     /// [`InferError`] if it cannot be read or is damaged.
-    pub fn layer(&self, layer: usize, matrices: usize) -> Result<(Vec<QuantMatrix>, Folded), InferError> {
+    pub fn layer(
+        &self,
+        layer: usize,
+        matrices: usize,
+    ) -> Result<(Vec<QuantMatrix>, Folded), InferError> {
         let name = layer_file(layer);
         let damaged = || self.damaged(&name);
         let bytes = self.read_checked(&name)?.ok_or_else(damaged)?;
@@ -183,7 +190,9 @@ impl State {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Err(refused("a file")),
+            Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
+                return Err(refused("a file"));
+            }
             Err(e) => return Err(InferError::io(&self.dir, "read")(e)),
         };
         let mut names = Vec::new();
@@ -206,7 +215,9 @@ impl State {
     /// How many layers are whole, from the first, with the residual stream after the last of them.
     fn finished(&self, names: &[String]) -> Result<usize, InferError> {
         let mut layers = 0;
-        while names.contains(&layer_file(layers)) && self.read_checked(&layer_file(layers))?.is_some() {
+        while names.contains(&layer_file(layers))
+            && self.read_checked(&layer_file(layers))?.is_some()
+        {
             layers += 1;
         }
         for n in (1..=layers).rev() {
@@ -306,7 +317,11 @@ fn take_count(bytes: &mut &[u8]) -> Option<usize> {
 fn take_numbers(bytes: &mut &[u8]) -> Option<Vec<f32>> {
     let count = take_count(bytes)?;
     let numbers = take(bytes, count.checked_mul(4)?)?.chunks_exact(4);
-    Some(numbers.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    Some(
+        numbers
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+    )
 }
 
 fn take_matrix(bytes: &mut &[u8]) -> Option<QuantMatrix> {
@@ -337,7 +352,9 @@ mod tests {
             n: 2,
             k: 128,
             q: (0..=255).map(|i: u8| i.wrapping_mul(seed) & 15).collect(),
-            scales: (0..4).map(|i| f16::from_bits(i * 1000 + u16::from(seed))).collect(),
+            scales: (0..4)
+                .map(|i| f16::from_bits(i * 1000 + u16::from(seed)))
+                .collect(),
             zeros: vec![0, 15, seed, 8],
         }
     }
@@ -359,11 +376,16 @@ mod tests {
         assert_eq!(found, Found::Nothing);
         for layer in 0..3 {
             let kept = [matrix(layer as u8 + 3), matrix(7)];
-            state.keep(layer, &kept, &folded(layer as f32), &[layer as f32; 5]).unwrap();
+            state
+                .keep(layer, &kept, &folded(layer as f32), &[layer as f32; 5])
+                .unwrap();
         }
         let (state, found) = State::open(&dir, &run).unwrap();
         assert_eq!(found, Found::Layers(3));
-        assert_eq!(state.layer(1, 2).unwrap(), (vec![matrix(4), matrix(7)], folded(1.0)));
+        assert_eq!(
+            state.layer(1, 2).unwrap(),
+            (vec![matrix(4), matrix(7)], folded(1.0))
+        );
         assert_eq!(state.residual(2).unwrap(), [2.0; 5]);
         assert!(!dir.join("residual-1.bin").exists());
         assert!(State::present(&dir) <= State::bytes(3 * 512, 5));
@@ -376,7 +398,9 @@ mod tests {
         assert_eq!(State::open(&dir, &run).unwrap().1, Found::Nothing);
         assert!(state.layer(1, 2).is_err());
         // The residual of the last layer is not there yet: the run died between the two files.
-        state.keep(1, &[matrix(4), matrix(7)], &folded(1.0), &[1.0; 5]).unwrap();
+        state
+            .keep(1, &[matrix(4), matrix(7)], &folded(1.0), &[1.0; 5])
+            .unwrap();
         fs::remove_file(dir.join("residual-2.bin")).unwrap();
         assert_eq!(State::open(&dir, &run).unwrap().1, Found::Layers(2));
         state.remove().unwrap();
@@ -394,7 +418,9 @@ mod tests {
         assert!(!dir.join("layer-0.bin").exists());
 
         fs::write(dir.join("holiday.jpg"), "x").unwrap();
-        let e = State::open(&dir, &json!({ "text": 3 })).unwrap_err().to_string();
+        let e = State::open(&dir, &json!({ "text": 3 }))
+            .unwrap_err()
+            .to_string();
         assert!(e.contains("holiday.jpg"), "{e}");
         assert!(dir.join("holiday.jpg").exists() && dir.join(FINGERPRINT).exists());
     }

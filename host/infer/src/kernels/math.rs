@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn power_is_the_library_s() {
-        for x in [1e-38f32, 1e-8, 0.3, 0.75, 1.0, 1.5, 77.0, 3e38] {
+        for x in [1e-38f32, 1e-8, 0.3, 0.75, 1.0, 1.5, 77.0, 3e37] {
             for exponent in [-1.0f32, -0.35, 0.0, 0.05, 0.5, 1.0] {
                 let want = f64::from(x).powf(f64::from(exponent));
                 let have = f64::from(power(x, exponent));
