@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated check-autoawq generate synth-unit clean
+.PHONY: help run test lint setup canary check-generated check-autoawq generate synth-unit awq-full-size clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ check-autoawq:  ## AutoAWQ and transformers read our AutoAWQ checkpoints (instal
 
 synth-unit:  ## what a MACRO_MAC costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96
+
+awq-full-size:  ## AWQ of Qwen2.5-0.5B's shape on 64 k tokens: time, peak memory (docs/results/awq-full-size.json; half an hour)
+	@scripts/awq-full-size
 
 clean:  ## remove everything that was built
 	cargo clean

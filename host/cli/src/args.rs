@@ -180,6 +180,9 @@ pub struct QuantizerArgs {
     /// Calibration text for awq, UTF-8
     #[arg(long, value_name = "FILE")]
     pub calib: Option<PathBuf>,
+    /// Take no more than N tokens of the calibration text, in windows spread evenly over it [default: all]
+    #[arg(long, value_name = "N", requires = "calib")]
+    pub calib_tokens: Option<usize>,
     /// Inputs that share a scale and a zero; 128 must divide the inputs of every matrix. An AutoAWQ
     /// checkpoint has its own [default: 64]
     #[arg(long, value_name = "N", value_parser = ["64", "128"])]

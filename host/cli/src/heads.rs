@@ -104,7 +104,12 @@ pub fn heads(args: &HeadsArgs) -> Result<()> {
     let (source, tokenizer) = (Source::open(&dir)?, Tokenizer::open(&dir)?);
     let as_it_is = load::ready(source, Some(tokenizer))?;
     let checkpoint = checkpoint(&as_it_is)?;
-    let options = pack::options(&args.quantizer, macromac_infer::Format::Image, Some(Head::ALL[0]), checkpoint)?;
+    let options = pack::options(
+        &args.quantizer,
+        macromac_infer::Format::Image,
+        Some(Head::ALL[0]),
+        checkpoint,
+    )?;
     let tokens = as_it_is.tokenizer()?.encode(&text)?;
     let windows = args.text.windows(&as_it_is, &tokens)?;
     let measured = |backend, loaded: &Loaded| {

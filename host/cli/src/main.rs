@@ -14,6 +14,7 @@ mod load;
 mod logits;
 mod output;
 mod pack;
+mod packing;
 mod perplexity;
 mod progress;
 mod run;

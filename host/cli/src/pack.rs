@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::{Head, Packing};
 use macromac_infer::{Calibration, Checkpoint, Format, PackOptions, Source, Tokenizer, pack_with};
 
 use crate::args::{Method, PackArgs, QuantizerArgs};
-use crate::{output, text};
+use crate::{output, packing, text};
 
 /// Tokens of a calibration window.
 const WINDOW: usize = 256;
@@ -60,16 +59,9 @@ pub fn options(
 
 /// Packs under a progress bar; returns the bytes of the weights.
 pub fn with_bar(checkpoint: &Checkpoint, out: &Path, options: &PackOptions) -> Result<u64> {
-    // Draws on standard error, and only if that is a terminal.
-    let bar = ProgressBar::new(0);
-    let style = "{bar:40} {pos}/{len} {msg} {elapsed}";
-    bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-    let result = pack_with(checkpoint, out, options, |p| {
-        bar.set_length(p.total as u64);
-        bar.set_position(p.done as u64);
-        bar.set_message(p.next.to_owned());
-    });
-    bar.finish_and_clear();
+    let mut progress = packing::Progress::new();
+    let result = pack_with(checkpoint, out, options, |p| progress.at(p));
+    progress.finish();
     Ok(result?)
 }
 
@@ -104,5 +96,32 @@ fn calibration(args: &QuantizerArgs, checkpoint: &Checkpoint) -> Result<Option<C
         );
     }
     let window = WINDOW.min(arch.max_position_embeddings);
+    let most = args.calib_tokens.unwrap_or(tokens.len());
+    let tokens = spread(&tokens, window, most / window);
     Ok(Some(Calibration { tokens, window }))
+}
+
+/// At most `most` whole windows of a text, evenly spread over it; the whole text where it has no more.
+fn spread(tokens: &[u32], window: usize, most: usize) -> Vec<u32> {
+    let windows = tokens.len() / window;
+    if windows <= most {
+        return tokens.to_vec();
+    }
+    (0..most)
+        .flat_map(|i| &tokens[i * windows / most * window..][..window])
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_whole_and_evenly_spread() {
+        let text: Vec<u32> = (0..11).collect();
+        assert_eq!(spread(&text, 2, 3), [0, 1, 2, 3, 6, 7]);
+        assert_eq!(spread(&text, 2, 5), text);
+        assert_eq!(spread(&text, 2, 0), Vec::<u32>::new());
+    }
 }

@@ -230,6 +230,38 @@ impl Checkpoint {
         Ok((DType::F32, bytes))
     }
 
+    /// All tensors in full precision that the model uses, with their names in the checkpoint: each once.
+    ///
+    /// # Panics
+    /// Never: [`Checkpoint::open`] found them all.
+    pub fn plain_tensors(&self) -> Vec<(String, TensorRef)> {
+        let mut list = vec![(EMBEDDING.to_owned(), self.embedding)];
+        for (pass, (kind, matrices)) in self.passes.iter().enumerate() {
+            let (_, layer) = PassKind::of(&self.architecture, pass);
+            let parts = kind.parts(&self.architecture, layer);
+            for ((name, _), matrix) in parts.into_iter().zip(matrices) {
+                if let (Matrix::Plain(t), true) = (matrix, name != EMBEDDING) {
+                    list.push((name, *t));
+                }
+            }
+        }
+        for t in self.architecture.tensors(Head::Int4) {
+            let names = tensor_parts(&self.architecture, &t.name);
+            let found = self.parts_of(&t.name).expect("open() found all parts");
+            for ((name, _), t) in names.into_iter().zip(found) {
+                if name != EMBEDDING && name != LM_HEAD {
+                    list.push((name, t));
+                }
+            }
+        }
+        list
+    }
+
+    /// Bytes of a tensor of [`Checkpoint::plain_tensors`].
+    pub fn bytes_of(&self, t: &TensorRef) -> &[u8] {
+        self.store.bytes(t)
+    }
+
     fn parts_of(&self, name: &str) -> Result<Vec<TensorRef>, InferError> {
         let parts = tensor_parts(&self.architecture, name);
         parts

@@ -2,8 +2,8 @@
 //! [`macromac_driver::Accelerator`], sampling and text.
 //!
 //! * a checkpoint: [`config`], [`store`], [`autoawq`], [`checkpoint`], [`fused`] (which matrices make up a pass);
-//! * into an image: [`quant`] (rounding to nearest), [`awq`] (by activations), [`mod@pack`]; or into an AutoAWQ checkpoint:
-//!   [`export`];
+//! * into an image: [`scan`] and [`room`] (what is better found before the work), [`quant`] (rounding to nearest), [`awq`] (by
+//!   activations), [`mod@pack`]; or into an AutoAWQ checkpoint: [`export`];
 //! * a checkpoint with random weights: [`synth`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
@@ -29,7 +29,9 @@ pub mod lookup;
 pub mod model;
 pub mod pack;
 pub mod quant;
+pub mod room;
 pub mod sampler;
+pub mod scan;
 pub mod session;
 pub mod source;
 pub mod store;

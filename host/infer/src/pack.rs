@@ -1,18 +1,25 @@
 //! Checkpoint in, image or AutoAWQ checkpoint out.
 
+mod before;
+mod head;
+
 use std::path::Path;
 
-use half::f16;
 use macromac_format::manifest::SIDE_FILES;
-use macromac_format::model::{PASSES_PER_LAYER, TensorShape};
-use macromac_format::{DType, GROUP, Head, Image, Packing, QuantMatrix, Quantization};
+use macromac_format::{DType, GROUP, Head, Packing, Quantization};
 
+use self::before::{needed_bytes, note, partial};
+pub use self::head::pack_head;
+use self::head::{add_head_tensor, head_pass, named, of_head, rounded_head};
 use crate::awq::Awq;
+use crate::awq::state::State;
 use crate::checkpoint::Checkpoint;
 use crate::config::read_eos;
 use crate::export::{self, Format, Output};
 use crate::fused::PassKind;
-use crate::quant::{QuantError, quantize, quantize_int8};
+use crate::quant::quantize;
+use crate::room::check_room;
+use crate::scan::check_finite;
 use crate::{InferError, Tokenizer};
 
 /// Text for AWQ's activations.
@@ -159,6 +166,10 @@ pub struct PackProgress<'a> {
     pub total: usize,
     /// Name of the pass that comes next, empty at the end.
     pub next: &'a str,
+    /// Share of the work that is done, 0 to 1; within a layer that is quantized by AWQ it rises by chunks of the text.
+    pub share: f64,
+    /// Something that the user should read.
+    pub note: Option<&'a str>,
 }
 
 /// [`pack_with`] default options.
@@ -176,7 +187,9 @@ pub fn pack(
 /// Writes the image folder or the AutoAWQ checkpoint `out` of a checkpoint; returns the bytes of its weights
 /// (`model.bin`, or the safetensors). Weights in full precision are quantized by AWQ if there is a calibration
 /// text, else rounded to nearest; AutoAWQ's are taken as they are. The output matrix is rounded to nearest
-/// either way. An older one there is replaced in one step; after an error nothing is left of the new one.
+/// either way. An older one there is replaced in one step; after an error nothing is left of the new one. AWQ keeps each
+/// finished layer in a folder beside it (`NAME.partial`), so that the same call goes on after an interruption, to the same
+/// bytes.
 ///
 /// # Errors
 /// As [`PackOptions::check`], before any work; [`InferError`] if a weight cannot be quantized, the tokenizer is unusable, the
@@ -199,19 +212,44 @@ pub fn pack_with(
         Format::Image => export::image(out, options.packing)?,
         Format::AutoAwq => export::autoawq::begin(out, checkpoint, head, group_size)?,
     };
+    let partial = partial(out)?;
+    check_room(
+        partial.parent().unwrap_or(Path::new("/")),
+        out,
+        needed_bytes(checkpoint, options).saturating_sub(State::present(&partial)),
+    )?;
+    let weights = check_finite(checkpoint)?;
+    if let Some(awq) = &mut awq {
+        if let Some(note) = note(&partial, &awq.keep_state(&partial, weights)?) {
+            progress(PackProgress {
+                done: 0,
+                total: 1,
+                next: "",
+                share: 0.0,
+                note: Some(&note),
+            });
+        }
+    }
     add_side_files(&mut writer, checkpoint.dir())?;
     let passes = arch.passes(head);
     let total = passes.len();
     for (done, p) in passes.iter().enumerate() {
-        progress(PackProgress {
-            done,
-            total,
-            next: &p.name,
-        });
+        let mut at = |share| {
+            progress(PackProgress {
+                done,
+                total,
+                next: &p.name,
+                share,
+                note: None,
+            });
+        };
+        if awq.is_none() {
+            at(done as f64 / total as f64);
+        }
         let matrix = match (checkpoint.quantized(done), &mut awq) {
             (Some(m), _) => m,
             _ if done == head_pass(checkpoint) => rounded_head(checkpoint, head, group_size)?,
-            (None, Some(awq)) => awq.matrix(done)?,
+            (None, Some(awq)) => awq.matrix(done, &mut at)?,
             (None, None) => quantize(p.n, p.k, group_size, |row, out| {
                 checkpoint.pass_row(done, row, out)
             })
@@ -222,8 +260,8 @@ pub fn pack_with(
     for t in arch.tensors(head) {
         if of_head(&t.name) {
             add_head_tensor(&mut writer, checkpoint, head, options.format, &t)?;
-        } else if let Some(norm) = awq.as_ref().and_then(|a| a.norm(&t.name)) {
-            let bytes: Vec<u8> = norm.iter().flat_map(|v| v.to_le_bytes()).collect();
+        } else if let Some(folded) = awq.as_ref().and_then(|a| a.folded(&t.name)) {
+            let bytes: Vec<u8> = folded.iter().flat_map(|v| v.to_le_bytes()).collect();
             writer.add_tensor(&t.name, DType::F32, &t.shape, &bytes)?;
         } else {
             let (dtype, bytes) = checkpoint.tensor(&t.name)?;
@@ -242,111 +280,17 @@ pub fn pack_with(
         head,
     };
     let bytes = writer.finish(arch.clone(), quantization)?;
+    if let Some(awq) = awq {
+        awq.finish()?;
+    }
     progress(PackProgress {
         done: total,
         total,
         next: "",
+        share: 1.0,
+        note: None,
     });
     Ok(bytes)
-}
-
-/// Writes the image `out` with the layers of `image`, as they are, and another head, from the checkpoint that `image` was made
-/// of; returns the length of `model.bin`. The same bytes as packing the checkpoint with that head, without quantizing its
-/// layers again.
-///
-/// # Errors
-/// [`InferError`] if the two are not of one model, a weight of the head cannot be quantized, or the image cannot be
-/// written.
-pub fn pack_head(
-    checkpoint: &Checkpoint,
-    image: &Image,
-    head: Head,
-    out: &Path,
-) -> Result<u64, InferError> {
-    let arch = checkpoint.architecture();
-    if arch != image.architecture() {
-        return Err(InferError::checkpoint(
-            checkpoint.dir(),
-            format!(
-                "expected the checkpoint that {} was made of, found a model of another shape",
-                image.dir().display()
-            ),
-        ));
-    }
-    let quantization = Quantization {
-        head,
-        ..image.manifest().quantization.clone()
-    };
-    let mut writer = export::image(out, image.packing())?;
-    add_side_files(&mut writer, checkpoint.dir())?;
-    for (id, p) in arch.passes(head).iter().enumerate() {
-        if id == head_pass(checkpoint) {
-            let matrix = rounded_head(checkpoint, head, quantization.group_size)?;
-            writer.add_pass(&p.name, p.n, p.k, &matrix.to_segments())?;
-        } else {
-            writer.add_pass(&p.name, p.n, p.k, &image.single_segments(id))?;
-        }
-    }
-    for t in arch.tensors(head) {
-        if of_head(&t.name) {
-            add_head_tensor(&mut writer, checkpoint, head, Format::Image, &t)?;
-        } else {
-            let same = image.tensor(&t.name);
-            let same = same.expect("Image::open checked that all tensors are there");
-            writer.add_tensor(&t.name, same.dtype, &t.shape, same.bytes)?;
-        }
-    }
-    writer.finish(arch.clone(), quantization)
-}
-
-/// The pass that is the output matrix, if the head is one.
-fn head_pass(checkpoint: &Checkpoint) -> usize {
-    checkpoint.architecture().num_hidden_layers * PASSES_PER_LAYER
-}
-
-/// Whether a tensor depends on the head.
-fn of_head(name: &str) -> bool {
-    ["embedding", "lm_head"].contains(&name)
-}
-
-/// The output matrix of a head in the accelerator, rounded to nearest: the INT4 matrix of its pass.
-fn rounded_head(
-    checkpoint: &Checkpoint,
-    head: Head,
-    group_size: usize,
-) -> Result<QuantMatrix, InferError> {
-    let arch = checkpoint.architecture();
-    let (n, k, pass) = (arch.vocab_size, arch.hidden_size, head_pass(checkpoint));
-    let row = |row: usize, out: &mut [f32]| checkpoint.pass_row(pass, row, out);
-    let matrix = match head {
-        Head::Int8 => quantize_int8(n, k, group_size, row).map(|m| m.split()),
-        _ => quantize(n, k, group_size, row),
-    };
-    matrix.map_err(|e| named(checkpoint, "lm_head", e))
-}
-
-/// Adds the embedding or an output matrix that the PS keeps.
-fn add_head_tensor(
-    writer: &mut Output,
-    checkpoint: &Checkpoint,
-    head: Head,
-    format: Format,
-    t: &TensorShape,
-) -> Result<(), InferError> {
-    // A checkpoint's writer rounds everything to FP16 itself, the head too.
-    let on_the_ps = head == Head::Fp16 && t.name == checkpoint.architecture().head_tensor();
-    if on_the_ps && format == Format::Image {
-        let bytes = fp16_head(checkpoint)?;
-        writer.add_tensor(&t.name, DType::F16, &t.shape, &bytes)?;
-    } else {
-        let (dtype, bytes) = checkpoint.tensor(&t.name)?;
-        writer.add_tensor(&t.name, dtype, &t.shape, &bytes)?;
-    }
-    Ok(())
-}
-
-fn named(checkpoint: &Checkpoint, matrix: &str, e: QuantError) -> InferError {
-    InferError::checkpoint(checkpoint.dir(), format!("{matrix}: {e}"))
 }
 
 /// The files of a checkpoint that the output carries along.
@@ -369,32 +313,4 @@ fn add_side_files(writer: &mut Output, dir: &Path) -> Result<(), InferError> {
         Tokenizer::open(dir)?;
     }
     Ok(())
-}
-
-/// The output matrix in FP16: as it is, or rounded to nearest even.
-fn fp16_head(checkpoint: &Checkpoint) -> Result<Vec<u8>, InferError> {
-    let (dtype, bytes) = checkpoint.head();
-    if dtype == DType::F16 {
-        return Ok(bytes.to_vec());
-    }
-    let columns = checkpoint.architecture().hidden_size;
-    let mut wide = vec![0.0; columns];
-    let mut out = Vec::with_capacity(bytes.len() / dtype.bytes() * 2);
-    for (row, bytes) in bytes.chunks_exact(columns * dtype.bytes()).enumerate() {
-        dtype.widen(bytes, &mut wide);
-        for (column, v) in wide.iter().enumerate() {
-            let half = f16::from_f32(*v);
-            if !half.is_finite() {
-                return Err(InferError::checkpoint(
-                    checkpoint.dir(),
-                    format!(
-                        "lm_head: weight [{row}, {column}]: expected a number that FP16 holds \
-                         (at most 65504), found {v}; use --head int4"
-                    ),
-                ));
-            }
-            out.extend_from_slice(&half.to_le_bytes());
-        }
-    }
-    Ok(out)
 }

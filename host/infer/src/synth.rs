@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use crate::InferError;
 use crate::config::read_config;
 use crate::fused::PassKind;
+use crate::room::check_room;
 
 /// Numbers of a tensor that one random stream makes.
 const PIECE: usize = 1 << 16;
@@ -161,20 +162,6 @@ fn check_destination(out: &Path) -> Result<(), InferError> {
             }
         },
     }
-}
-
-/// Refuses to begin what cannot end.
-fn check_room(dir: &Path, out: &Path, needed: u64) -> Result<(), InferError> {
-    let disk = rustix::fs::statvfs(dir).map_err(|e| InferError::io(dir, "examine")(e.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free >= needed {
-        return Ok(());
-    }
-    Err(InferError::Input(format!(
-        "{}: expected {needed} bytes of free disk space, found {free}; make room or choose a folder \
-         on another disk",
-        out.display()
-    )))
 }
 
 /// The tensors of a Qwen2 checkpoint, in the order of the file: by name.

@@ -3,52 +3,81 @@
 //!
 //! Layer by layer, and within a layer pass by pass, the calibration text runs in FP32 through the weights as they were
 //! quantized so far, so that later passes make up for earlier ones. The scales cost nothing at run time: those of `qkv`
-//! are folded into the input norm, those of `gate_up` into the norm before it, and those of `down` into the rows of up,
-//! whose quantized weights stay as they are (only their FP16 scales change). `o` gets no scales: value heads are shared.
+//! are folded into the input norm, those of `gate_up` into the norm before it, those of `down` into the rows of up and those of
+//! `o` into the rows and the bias of v. Rows of up and v keep their quantized weights; only their FP16 scales change. Value heads that
+//! several query heads share make channels of `o` that share a scale.
+//!
+//! [`forward`] gathers what comes in, [`search`] finds scales, [`clip`] ranges, [`gemm`] multiplies. All of it is computed from basic
+//! IEEE operations in a written order: the same text gives the same image on every machine, with any number of threads.
 
-pub mod matmul;
+pub mod clip;
+pub mod forward;
+pub mod gemm;
 pub mod search;
+pub mod state;
+pub mod work;
 
+use std::path::Path;
+
+use half::f16;
 use macromac_format::model::PASSES_PER_LAYER;
 use macromac_format::{Architecture, Head, QuantMatrix};
 use rayon::prelude::*;
+use serde_json::json;
 
-use self::matmul::{gram, matmul_nt};
+use self::clip::clip;
+use self::forward::{Scratch, Stage, Statistics, Stream, panels};
+use self::search::{Inputs, scales};
+use self::state::{Found, State};
+use self::work::{Meter, Step};
 use crate::InferError;
 use crate::checkpoint::Checkpoint;
 use crate::fused::gate_up_rows;
-use crate::kernels::attention::attend;
-use crate::kernels::rotary::{angles, frequencies, rotate};
-use crate::kernels::vector::{add, rms_norm, silu_product};
+
+/// What made a state; another version's results may differ, so raise the number when they do.
+const METHOD: &str = concat!("macromac ", env!("CARGO_PKG_VERSION"), ", awq 1");
 
 /// The quantizer in the middle of a model.
 pub struct Awq<'a> {
     checkpoint: &'a Checkpoint,
-    window: usize,
-    /// Input channels that share a scale and a zero: 64 or 128.
-    group_size: usize,
-    /// Residual stream of all calibration tokens, [tokens, hidden].
-    x: Vec<f32>,
-    cos: Vec<f32>,
-    sin: Vec<f32>,
+    /// Length and checksum of the calibration tokens.
+    text: (usize, u32),
+    /// Where finished layers are kept.
+    state: Option<State>,
+    /// Layers that an interrupted run finished.
+    kept: usize,
+    stream: Stream,
+    /// Weights that share a scale and a zero.
+    group: usize,
+    meter: Meter,
     /// Matrices of the current layer that were not yet asked for.
     ready: Vec<QuantMatrix>,
-    /// Norms that scales were folded into: input and post norm of each layer done.
-    norms: Vec<[Vec<f32>; 2]>,
+    /// What scales were folded into, of each layer done.
+    folded: Vec<Folded>,
+}
+
+/// A layer's vectors after scales were folded into them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Folded {
+    /// Norm before attention, [hidden].
+    pub input_norm: Vec<f32>,
+    /// Norm before the feed-forward layer, [hidden].
+    pub post_norm: Vec<f32>,
+    /// Bias of q, k and v.
+    pub qkv_bias: Vec<f32>,
 }
 
 impl<'a> Awq<'a> {
-    /// Begins with calibration tokens, cut into windows of `window`; an incomplete last window is dropped. Weights are
-    /// quantized in groups of `group_size`, 64 or 128.
+    /// Begins with calibration tokens, cut into windows of `window`; an incomplete last window is dropped.
     ///
     /// # Errors
-    /// [`InferError::Input`] if the tokens do not fill one window, or the model's widths are no multiples of the group size;
+    /// [`InferError::Input`] if the tokens do not fill one window, or the model's widths are no multiples of 64;
     /// [`InferError::Checkpoint`] if its weights are quantized already.
     pub fn new(
         checkpoint: &'a Checkpoint,
         tokens: &[u32],
         window: usize,
-        group_size: usize,
+        group: usize,
     ) -> Result<Self, InferError> {
         let arch = checkpoint.architecture();
         if let Some(q) = checkpoint.quantization() {
@@ -68,153 +97,253 @@ impl<'a> Awq<'a> {
             )));
         }
         for p in arch.passes(Head::Fp16) {
-            if p.k % group_size != 0 {
+            if p.k % group != 0 {
                 return Err(InferError::Input(format!(
-                    "{}: expected input channels in multiples of {group_size}, found {}; use --method rtn",
+                    "{}: expected input channels in multiples of {group}, found {}; use --method rtn",
                     p.name, p.k
                 )));
             }
         }
         let used = tokens.len() / window * window;
-        let mut x = vec![0.0; used * arch.hidden_size];
-        for (token, x) in tokens.iter().zip(x.chunks_exact_mut(arch.hidden_size)) {
-            checkpoint.embedding_row(*token as usize, x);
-        }
-        let f = frequencies(arch.head_dim, arch.rope_theta);
-        let (mut cos, mut sin) = (Vec::new(), Vec::new());
-        (0..window).for_each(|p| angles(p, &f, &mut cos, &mut sin));
+        let bytes: Vec<u8> = tokens[..used]
+            .iter()
+            .flat_map(|t| t.to_le_bytes())
+            .collect();
         Ok(Awq {
             checkpoint,
-            window,
-            group_size,
-            x,
-            cos,
-            sin,
+            text: (used, crc32c::crc32c(&bytes)),
+            state: None,
+            kept: 0,
+            stream: Stream::new(checkpoint, &tokens[..used], window),
+            group,
+            meter: Meter::new(arch, used, window),
             ready: Vec::new(),
-            norms: Vec::new(),
+            folded: Vec::new(),
         })
     }
 
-    /// The matrix of pass `pass`; passes are asked for in order.
+    /// Keeps each finished layer in the folder `dir`, and takes from it what an interrupted run of the same checkpoint (whose
+    /// checksum is `weights`), text and options left there. Says what was found.
     ///
     /// # Errors
-    /// [`InferError`] if a weight or an activation is not finite.
-    pub fn matrix(&mut self, pass: usize) -> Result<QuantMatrix, InferError> {
+    /// [`InferError`] if the folder cannot be used.
+    pub fn keep_state(&mut self, dir: &Path, weights: u32) -> Result<Found, InferError> {
+        let fingerprint = json!({
+            "made_by": METHOD,
+            "weights_crc32c": format!("{weights:08x}"),
+            "architecture": self.checkpoint.architecture(),
+            "group_size": self.group,
+            "calibration_tokens": self.text.0,
+            "calibration_crc32c": format!("{:08x}", self.text.1),
+            "window": self.stream.window(),
+        });
+        let (state, found) = State::open(dir, &fingerprint)?;
+        if let Found::Layers(n) = found {
+            self.stream.x = state.residual(n - 1)?;
+            self.kept = n;
+        }
+        self.state = Some(state);
+        Ok(found)
+    }
+
+    /// The image is there: removes what was kept.
+    ///
+    /// # Errors
+    /// [`InferError::Io`] if that fails.
+    pub fn finish(self) -> Result<(), InferError> {
+        self.state.map_or(Ok(()), State::remove)
+    }
+
+    /// The matrix of pass `pass`; passes are asked for in order. `report` is told the share of the work that is done, 0 to 1.
+    ///
+    /// # Errors
+    /// [`InferError`] if an activation is not finite, or the layer cannot be kept.
+    pub fn matrix(
+        &mut self,
+        pass: usize,
+        report: &mut dyn FnMut(f64),
+    ) -> Result<QuantMatrix, InferError> {
         if pass % PASSES_PER_LAYER == 0 {
-            let layer = self.layer(pass / PASSES_PER_LAYER)?;
-            self.ready = layer.into_iter().rev().collect();
+            let layer = pass / PASSES_PER_LAYER;
+            let (mut matrices, folded) = match &self.state {
+                Some(state) if layer < self.kept => state.layer(layer, PASSES_PER_LAYER)?,
+                _ => self.layer(layer, report)?,
+            };
+            if let Some(state) = self.state.as_ref().filter(|_| layer >= self.kept) {
+                state.keep(layer, &matrices, &folded, &self.stream.x)?;
+            }
+            self.folded.push(folded);
+            matrices.reverse();
+            self.ready = matrices;
         }
         Ok(self.ready.pop().expect("four passes a layer, in order"))
     }
 
-    /// A norm that scales were folded into, by its name in an image.
-    pub fn norm(&self, name: &str) -> Option<&[f32]> {
+    /// A norm or bias that scales were folded into, by its name in an image.
+    pub fn folded(&self, name: &str) -> Option<&[f32]> {
         let (layer, part) = name.strip_prefix("layers.")?.split_once('.')?;
-        let norms = self.norms.get(layer.parse::<usize>().ok()?)?;
+        let folded = self.folded.get(layer.parse::<usize>().ok()?)?;
         match part {
-            "input_norm" => Some(&norms[0]),
-            "post_norm" => Some(&norms[1]),
+            "input_norm" => Some(&folded.input_norm),
+            "post_norm" => Some(&folded.post_norm),
+            "qkv_bias" => Some(&folded.qkv_bias),
             _ => None,
         }
     }
 
-    fn layer(&mut self, layer: usize) -> Result<[QuantMatrix; PASSES_PER_LAYER], InferError> {
-        let arch = self.checkpoint.architecture().clone();
-        let first = layer * PASSES_PER_LAYER;
-        let [mut input_norm, mut post_norm, bias] = ["input_norm", "post_norm", "qkv_bias"]
+    fn layer(
+        &mut self,
+        layer: usize,
+        report: &mut dyn FnMut(f64),
+    ) -> Result<(Vec<QuantMatrix>, Folded), InferError> {
+        let [input_norm, post_norm, qkv_bias] = ["input_norm", "post_norm", "qkv_bias"]
             .map(|part| self.tensor(&format!("layers.{layer}.{part}")));
-
-        let normed = self.normed(&input_norm);
-        let (qkv, s) = self.scaled(first, &normed)?;
-        divide(&mut input_norm, &s);
-        let mut out = matmul_nt(&self.normed(&input_norm), &dequantized(&qkv), qkv.k);
-        let attention = self.attention(&arch, &mut out, &bias);
-
-        let w = self.weights(first + 1)?;
-        let o = search::clip(
-            &w,
-            arch.q_width(),
-            &self.gram(first + 1, &attention, arch.q_width())?,
-            self.group_size,
-        );
-        add(&mut self.x, &matmul_nt(&attention, &dequantized(&o), o.k));
-
-        let normed = self.normed(&post_norm);
-        let (mut gate_up, s) = self.scaled(first + 2, &normed)?;
-        divide(&mut post_norm, &s);
-        let normed = self.normed(&post_norm);
-        let ffn = feed_forward(&arch, &normed, &gate_up);
-
-        let (down, s) = self.scaled(first + 3, &ffn)?;
-        for (i, s) in s.iter().enumerate() {
-            let groups = gate_up.groups();
-            let (_, up) = gate_up_rows(i);
-            for scale in &mut gate_up.scales[up * groups..][..groups] {
-                *scale = half::f16::from_f32(scale.to_f32() / s);
-            }
-        }
-        let ffn = feed_forward(&arch, &normed, &gate_up);
-        add(&mut self.x, &matmul_nt(&ffn, &dequantized(&down), down.k));
-        self.norms.push([input_norm, post_norm]);
-        Ok([qkv, o, gate_up, down])
+        let mut folded = Folded {
+            input_norm,
+            post_norm,
+            qkv_bias,
+        };
+        let mut s = Scratch::default();
+        let [qkv, o] = self.attention(layer, &mut folded, &mut s, report)?;
+        let [gate_up, down] = self.feed_forward(layer, &mut folded, &mut s, report)?;
+        Ok((vec![qkv, o, gate_up, down], folded))
     }
 
-    /// Scales and quantizes a pass whose inputs are `x`; the scales are still to be folded into what makes `x`.
-    fn scaled(&self, pass: usize, x: &[f32]) -> Result<(QuantMatrix, Vec<f32>), InferError> {
-        let mut w = self.weights(pass)?;
-        let k = self.checkpoint.architecture().passes(Head::Fp16)[pass].k;
-        let mut gram = self.gram(pass, x, k)?;
-        let mut size = vec![0f64; k];
-        for row in x.chunks_exact(k) {
-            size.iter_mut()
-                .zip(row)
-                .for_each(|(s, v)| *s += f64::from(v.abs()));
+    /// Quantizes `qkv` and `o`, and adds what attention gives to the residual stream.
+    fn attention(
+        &mut self,
+        layer: usize,
+        folded: &mut Folded,
+        s: &mut Scratch,
+        report: &mut dyn FnMut(f64),
+    ) -> Result<[QuantMatrix; 2], InferError> {
+        let (first, arch) = (layer * PASSES_PER_LAYER, self.checkpoint.architecture());
+        let mut stats = Statistics::new(arch.hidden_size);
+        for chunk in self.stream.chunks() {
+            stats.add(self.stream.normed(&chunk, &folded.input_norm, s));
+            report(self.meter.advance(layer, Step::QkvInputs, chunk.len()));
         }
-        let tokens = (x.len() / k) as f64;
-        let size: Vec<f32> = size.iter().map(|s| (s / tokens) as f32).collect();
-        let s = search::scales(&w, k, &size, &gram, self.group_size);
-        for row in w.chunks_exact_mut(k) {
-            row.iter_mut().zip(&s).for_each(|(w, s)| *w *= s);
+        let (mut qkv, by) = self.scaled(first, stats.mean(), &free(arch.hidden_size))?;
+        divide(&mut folded.input_norm, &by);
+        report(self.meter.finish(layer, Step::QkvSearch));
+
+        let mut stats = Statistics::new(arch.q_width());
+        let stage = Stage {
+            weights: panels(&qkv),
+            norm: &folded.input_norm,
+            bias: &folded.qkv_bias,
+        };
+        for chunk in self.stream.chunks() {
+            stats.add(self.stream.attention(&chunk, &stage, s));
+            report(self.meter.advance(layer, Step::OInputs, chunk.len()));
         }
-        for (row, a) in gram.chunks_exact_mut(k).zip(&s) {
-            row.iter_mut().zip(&s).for_each(|(g, b)| *g /= a * b);
+        let tied = shared_values(arch);
+        let (o, by) = self.scaled(first + 1, stats.mean(), &tied)?;
+        let mut by_value = vec![1.0; arch.kv_width()];
+        tied.iter().zip(by).for_each(|(v, by)| by_value[*v] = by);
+        for (v, by) in by_value.into_iter().enumerate() {
+            let row = arch.q_width() + arch.kv_width() + v;
+            divide_row(&mut qkv, row, by);
+            folded.qkv_bias[row] /= by;
         }
-        Ok((search::clip(&w, k, &gram, self.group_size), s))
+        report(self.meter.finish(layer, Step::OSearch));
+
+        let stage = Stage {
+            weights: panels(&qkv),
+            norm: &folded.input_norm,
+            bias: &folded.qkv_bias,
+        };
+        let weights = panels(&o);
+        for chunk in self.stream.chunks() {
+            let attention = self.stream.attention(&chunk, &stage, s);
+            weights.multiply(attention, self.stream.residual(&chunk));
+            report(self.meter.advance(layer, Step::OProduct, chunk.len()));
+        }
+        Ok([qkv, o])
     }
 
-    fn gram(&self, pass: usize, x: &[f32], k: usize) -> Result<Vec<f32>, InferError> {
-        let g = gram(x, k);
-        match g.iter().all(|v| v.is_finite()) {
-            true => Ok(g),
-            false => Err(InferError::checkpoint(
+    /// Quantizes `gate_up` and `down`, and adds what the feed-forward layer gives to the residual stream.
+    fn feed_forward(
+        &mut self,
+        layer: usize,
+        folded: &mut Folded,
+        s: &mut Scratch,
+        report: &mut dyn FnMut(f64),
+    ) -> Result<[QuantMatrix; 2], InferError> {
+        let (first, arch) = (layer * PASSES_PER_LAYER, self.checkpoint.architecture());
+        let mut stats = Statistics::new(arch.hidden_size);
+        for chunk in self.stream.chunks() {
+            stats.add(self.stream.normed(&chunk, &folded.post_norm, s));
+            report(self.meter.advance(layer, Step::GateUpInputs, chunk.len()));
+        }
+        let (mut gate_up, by) = self.scaled(first + 2, stats.mean(), &free(arch.hidden_size))?;
+        divide(&mut folded.post_norm, &by);
+        report(self.meter.finish(layer, Step::GateUpSearch));
+
+        let mut stats = Statistics::new(arch.intermediate_size);
+        let stage = |gate_up: &QuantMatrix| Stage {
+            weights: panels(gate_up),
+            norm: &folded.post_norm,
+            bias: &[],
+        };
+        let unfolded = stage(&gate_up);
+        for chunk in self.stream.chunks() {
+            stats.add(self.stream.feed_forward(&chunk, &unfolded, s));
+            report(self.meter.advance(layer, Step::DownInputs, chunk.len()));
+        }
+        drop(unfolded);
+        let (down, by) = self.scaled(first + 3, stats.mean(), &free(arch.intermediate_size))?;
+        for (i, by) in by.iter().enumerate() {
+            divide_row(&mut gate_up, gate_up_rows(i).1, *by);
+        }
+        report(self.meter.finish(layer, Step::DownSearch));
+
+        let stage = stage(&gate_up);
+        let weights = panels(&down);
+        for chunk in self.stream.chunks() {
+            let ffn = self.stream.feed_forward(&chunk, &stage, s);
+            weights.multiply(ffn, self.stream.residual(&chunk));
+            report(self.meter.advance(layer, Step::DownProduct, chunk.len()));
+        }
+        Ok([gate_up, down])
+    }
+
+    /// Scales and quantizes a pass with these inputs; the scales are still to be folded into what makes the inputs.
+    fn scaled(
+        &self,
+        pass: usize,
+        mut inputs: Inputs,
+        tied: &[usize],
+    ) -> Result<(QuantMatrix, Vec<f32>), InferError> {
+        if !inputs.gram.iter().all(|v| v.is_finite()) {
+            return Err(InferError::checkpoint(
                 self.checkpoint.dir(),
                 format!(
                     "inputs of pass {pass}: expected finite numbers, found others; the weights are damaged"
                 ),
-            )),
+            ));
         }
+        let mut w = self.weights(pass);
+        let k = inputs.size.len();
+        let by = scales(&w, k, self.group, &inputs, tied);
+        w.par_chunks_exact_mut(k)
+            .for_each(|row| row.iter_mut().zip(&by).for_each(|(w, s)| *w *= s));
+        inputs
+            .gram
+            .par_chunks_exact_mut(k)
+            .zip(&by)
+            .for_each(|(row, a)| row.iter_mut().zip(&by).for_each(|(g, b)| *g /= a * b));
+        Ok((clip(&w, k, self.group, &inputs.gram), by))
     }
 
     /// A pass in FP32, [n, k].
-    fn weights(&self, pass: usize) -> Result<Vec<f32>, InferError> {
+    fn weights(&self, pass: usize) -> Vec<f32> {
         let shape = &self.checkpoint.architecture().passes(Head::Fp16)[pass];
         let mut w = vec![0.0; shape.n * shape.k];
         w.par_chunks_exact_mut(shape.k)
             .enumerate()
             .for_each(|(row, out)| self.checkpoint.pass_row(pass, row, out));
-        match w.iter().position(|v| !v.is_finite()) {
-            None => Ok(w),
-            Some(at) => Err(InferError::checkpoint(
-                self.checkpoint.dir(),
-                format!(
-                    "{}: weight [{}, {}]: expected a finite number, found {}",
-                    shape.name,
-                    at / shape.k,
-                    at % shape.k,
-                    w[at]
-                ),
-            )),
-        }
+        w
     }
 
     fn tensor(&self, name: &str) -> Vec<f32> {
@@ -226,68 +355,32 @@ impl<'a> Awq<'a> {
         dtype.widen(&bytes, &mut out);
         out
     }
-
-    fn normed(&self, weight: &[f32]) -> Vec<f32> {
-        let eps = self.checkpoint.architecture().rms_norm_eps as f32;
-        let mut out = vec![0.0; self.x.len()];
-        out.par_chunks_exact_mut(weight.len())
-            .zip(self.x.par_chunks_exact(weight.len()))
-            .for_each(|(y, x)| rms_norm(x, weight, eps, y));
-        out
-    }
-
-    /// Attention of all windows; `qkv` [tokens, q + k + v] is turned in place.
-    fn attention(&self, arch: &Architecture, qkv: &mut [f32], bias: &[f32]) -> Vec<f32> {
-        let (d, q_width, kv_width) = (arch.head_dim, arch.q_width(), arch.kv_width());
-        let mut out = vec![0.0; qkv.len() / bias.len() * q_width];
-        let half = d / 2;
-        out.par_chunks_exact_mut(self.window * q_width)
-            .zip(qkv.par_chunks_exact_mut(self.window * bias.len()))
-            .for_each(|(out, qkv)| {
-                let mut keys = vec![Vec::new(); arch.num_key_value_heads];
-                let mut values = keys.clone();
-                let rows = qkv.chunks_exact_mut(bias.len());
-                for ((p, row), out) in rows.enumerate().zip(out.chunks_exact_mut(q_width)) {
-                    add(row, bias);
-                    let (cos, sin) = (&self.cos[p * half..][..half], &self.sin[p * half..][..half]);
-                    let (turned, v) = row.split_at_mut(q_width + kv_width);
-                    turned.chunks_mut(d).for_each(|head| rotate(head, cos, sin));
-                    let (q, k) = turned.split_at(q_width);
-                    for (h, (k, v)) in k.chunks(d).zip(v.chunks(d)).enumerate() {
-                        keys[h].extend_from_slice(k);
-                        values[h].extend_from_slice(v);
-                    }
-                    let heads = arch.num_key_value_heads;
-                    attend(q, d, heads, |h| &keys[h], |h| &values[h], out);
-                }
-            });
-        out
-    }
 }
 
-/// `silu(gate) * up` of all tokens.
-fn feed_forward(arch: &Architecture, normed: &[f32], gate_up: &QuantMatrix) -> Vec<f32> {
-    let out = matmul_nt(normed, &dequantized(gate_up), gate_up.k);
-    let mut ffn = vec![0.0; out.len() / gate_up.n * arch.intermediate_size];
-    ffn.par_chunks_exact_mut(arch.intermediate_size)
-        .zip(out.par_chunks_exact(gate_up.n))
-        .for_each(|(h, gate_up)| silu_product(gate_up, h));
-    ffn
+/// Every channel has a scale of its own.
+fn free(channels: usize) -> Vec<usize> {
+    (0..channels).collect()
+}
+
+/// Which channel of v each input channel of `o` takes: channel i of a query head takes channel i of the value head that it shares.
+fn shared_values(arch: &Architecture) -> Vec<usize> {
+    let (d, sharing) = (
+        arch.head_dim,
+        arch.num_attention_heads / arch.num_key_value_heads,
+    );
+    (0..arch.q_width())
+        .map(|c| c / d / sharing * d + c % d)
+        .collect()
 }
 
 fn divide(norm: &mut [f32], scales: &[f32]) {
     norm.iter_mut().zip(scales).for_each(|(n, s)| *n /= s);
 }
 
-/// A matrix as it will be: [n, k] in FP32.
-fn dequantized(m: &QuantMatrix) -> Vec<f32> {
-    let mut w = vec![0.0; m.n * m.k];
-    w.par_chunks_exact_mut(m.k)
-        .enumerate()
-        .for_each(|(row, out)| {
-            for (column, w) in out.iter_mut().enumerate() {
-                *w = m.weight(row, column);
-            }
-        });
-    w
+/// Divides what a row gives: its weights stay, its groups' scales change.
+fn divide_row(m: &mut QuantMatrix, row: usize, by: f32) {
+    let groups = m.groups();
+    for scale in &mut m.scales[row * groups..][..groups] {
+        *scale = f16::from_f32(scale.to_f32() / by);
+    }
 }

@@ -1,4 +1,5 @@
-//! The exponential in FP32.
+//! Exponential and power in FP32, and the FP64 functions that powers are made of: basic IEEE operations alone, so that every machine
+//! has the same bits.
 
 /// 1.5 x 2^23: added and subtracted, it rounds to an integer, which then lies in the low bits.
 const ROUND: f32 = 12_582_912.0;
@@ -38,6 +39,47 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits(((n + 127) as u32) << 23)
 }
 
+/// ln 2 with its last 21 bits zero, and the rest; products with |n| < 2^20 of the first are exact.
+const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+
+/// `x^exponent` for a finite x > 0 and an exponent within -4..=4, rounded once from FP64.
+pub fn power(x: f32, exponent: f32) -> f32 {
+    exp64(f64::from(exponent) * ln(f64::from(x))) as f32
+}
+
+/// Natural logarithm of a finite normal x > 0: x = m 2^e with m in [0.75, 1.5), and
+/// ln m = 2 (t + t^3/3 + t^5/5 + ...) with t = (m - 1)/(m + 1), |t| <= 0.2.
+pub(super) fn ln(x: f64) -> f64 {
+    let (mut m, mut e) = (x, 0.0);
+    while m >= 1.5 {
+        m *= 0.5;
+        e += 1.0;
+    }
+    while m < 0.75 {
+        m *= 2.0;
+        e -= 1.0;
+    }
+    let t = (m - 1.0) / (m + 1.0);
+    let t2 = t * t;
+    let mut sum = 0.0;
+    for i in (0..14).rev() {
+        sum = sum * t2 + 1.0 / f64::from(2 * i + 1);
+    }
+    e * LN2_HIGH + (e * LN2_LOW + 2.0 * t * sum)
+}
+
+/// e^x for -700 < x < 700 by its Taylor series to degree 14 around the nearest multiple of ln 2.
+pub(super) fn exp64(x: f64) -> f64 {
+    let n = (x * std::f64::consts::LOG2_E + 0.5).floor();
+    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    let mut p = 1.0;
+    for i in (1..=14).rev() {
+        p = p * r / f64::from(i) + 1.0;
+    }
+    p * f64::from_bits(((n as i64 + 1023) as u64) << 52)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +106,28 @@ mod tests {
         assert_eq!(exp(89.0), f32::INFINITY);
         assert!(exp(88.7).is_finite());
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn power_is_the_library_s() {
+        for x in [1e-38f32, 1e-8, 0.3, 0.75, 1.0, 1.5, 77.0, 3e37] {
+            for exponent in [-1.0f32, -0.35, 0.0, 0.05, 0.5, 1.0] {
+                let want = f64::from(x).powf(f64::from(exponent));
+                let have = f64::from(power(x, exponent));
+                assert!((have / want - 1.0).abs() < 6e-8, "{x}^{exponent}: {have}");
+            }
+        }
+    }
+
+    #[test]
+    fn logarithm_and_exponential_in_fp64_are_the_library_s() {
+        for x in [1.0, 1.5, 1e4, 5e5, 1e6, 1.7e9] {
+            assert!((ln(x) - x.ln()).abs() < 1e-14 * (1.0 + x.ln()));
+            assert!((ln(1.0 / x) + x.ln()).abs() < 1e-14 * (1.0 + x.ln()));
+            for i in -64..64 {
+                let x = f64::from(i) / 64.0 * x.ln();
+                assert!((exp64(x) / x.exp() - 1.0).abs() < 1e-14);
+            }
+        }
     }
 }

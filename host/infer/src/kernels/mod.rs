@@ -6,8 +6,8 @@
 //!   multiply-add, in rising order of i, starting from +0. The fold is `(s0 + s1) + (s2 + s3)`.
 //! * Where a product is added to something, it is a fused multiply-add. Every other operation is
 //!   one IEEE operation (+, -, x, /, square root) in FP32, round to nearest even, with subnormals.
-//! * exp is [`math::exp`]; sine, cosine and power are FP64 basic operations in the order of
-//!   [`rotary`], rounded to FP32 once. No kernel calls the platform's mathematics library.
+//! * exp is [`math::exp`]; sine and cosine ([`rotary`]), logarithm and power ([`math`]) are FP64 basic operations in the order that
+//!   is written there, rounded to FP32 once. No kernel calls the platform's mathematics library.
 //! * Parallel work is split by output (row, head): a result never depends on the split.
 //!
 //! The macro `fused!` compiles each kernel twice on x86-64, with FMA instructions and without; `mul_add`
