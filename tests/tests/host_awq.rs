@@ -25,6 +25,7 @@ fn options(calibration: Option<usize>) -> PackOptions {
             tokens: tokens(n, 1),
             window: 64,
         }),
+        ..PackOptions::default()
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use macromac_driver::Profile;
+use macromac_format::Head;
 use macromac_infer::{
-    Checkpoint, Model, Session, Source, Tokenizer, cpu_device, golden_device, pack,
+    Checkpoint, Model, PackOptions, Session, Source, Tokenizer, cpu_device, golden_device,
+    pack_with,
 };
 
 /// What a logit may differ by: three roundings a product instead of one, and another order.
@@ -15,11 +17,16 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Largest difference of a logit over all positions of `tokens`.
-fn worst(checkpoint: &Path, texts: &[&str]) -> f32 {
+/// Largest difference of a logit over all positions of `texts`.
+fn worst(checkpoint: &Path, head: Head, texts: &[&str]) -> f32 {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("image");
-    pack(&Checkpoint::open(checkpoint).unwrap(), &image, |_| {}).unwrap();
+    let options = PackOptions {
+        head: Some(head),
+        ..PackOptions::default()
+    };
+    let checkpoint = Checkpoint::open(checkpoint).unwrap();
+    pack_with(&checkpoint, &image, &options, |_| {}).unwrap();
     let source = Arc::new(Source::open(&image).unwrap());
     let model = Model::load(source.clone()).unwrap();
     let tokenizer = Tokenizer::open(&image).unwrap();
@@ -40,8 +47,9 @@ fn worst(checkpoint: &Path, texts: &[&str]) -> f32 {
         }
     }
     println!(
-        "{}: largest difference of a logit {worst:e}",
-        checkpoint.display()
+        "{}, {} head: largest difference of a logit {worst:e}",
+        checkpoint.dir().display(),
+        head.name()
     );
     worst
 }
@@ -53,10 +61,14 @@ const TEXTS: [&str; 2] = [
 
 #[test]
 fn golden_is_close_to_cpu_on_the_demo_model() {
-    assert!(worst(&root().join("../models/demo"), &TEXTS) <= TOLERANCE);
+    for head in Head::ALL {
+        assert!(worst(&root().join("../models/demo"), head, &TEXTS) <= TOLERANCE);
+    }
 }
 
 #[test]
 fn golden_is_close_to_cpu_on_tiny_a() {
-    assert!(worst(&root().join("data/tiny-a/fp"), &TEXTS) <= TOLERANCE);
+    for head in Head::ALL {
+        assert!(worst(&root().join("data/tiny-a/fp"), head, &TEXTS) <= TOLERANCE);
+    }
 }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use half::f16;
 use macromac_driver::Profile;
-use macromac_infer::{Checkpoint, Model, Session, Source, cpu_device, golden_device, pack};
+use macromac_format::Head;
+use macromac_infer::{
+    Checkpoint, Model, PackOptions, Session, Source, cpu_device, golden_device, pack, pack_with,
+};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
 
@@ -219,6 +222,26 @@ fn a_tied_embedding_is_dequantized_from_the_head() {
         worst > 0.0 && worst < 2.05 / 15.0,
         "{worst} of the largest value"
     );
+}
+
+/// An INT8 scale is written 16-fold beside itself, so it ends at 4094.
+#[test]
+fn a_head_beyond_int8_is_refused_by_tensor_row_and_group() {
+    let mut all = tensors();
+    all.get_mut("model.embed_tokens.weight").unwrap().1[5 * 448 + 70] = 1_048_576.0;
+    let dir = folder(|c| c);
+    write(&dir.path().join("model.safetensors"), Dtype::BF16, &all);
+    let options = PackOptions {
+        head: Some(Head::Int8),
+        ..PackOptions::default()
+    };
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let image = dir.path().join("image");
+    let e = pack_with(&checkpoint, &image, &options, |_| {}).unwrap_err();
+    for word in ["lm_head: row 5, group 1", "255 x 4094", "1048576"] {
+        assert!(e.to_string().contains(word), "{word}: {e}");
+    }
+    assert!(!image.exists());
 }
 
 /// End tokens of a checkpoint without generation_config.json come from config.json, in an image too.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{DEMO, demo_copy, macromac, names, refuses, run, s, stderr};
+use common::{DEMO, demo_copy, macromac, names, refuses, run, s, stderr, stdout};
 
 /// Packs the built-in model into `dir/image`.
 fn image(dir: &Path) -> std::path::PathBuf {
@@ -190,6 +190,56 @@ fn a_weight_that_is_not_a_number_is_named() {
         ],
         &["position 0", "NaN"],
     );
+}
+
+/// Before any work: the calibration text is not even looked for.
+#[test]
+fn group_sizes_that_do_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = |name: &str| format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
+    let out = dir.path().join("out");
+    let refuses_pack = |model: &str, more: &[&str], words: &[&str]| {
+        let args = ["pack", model, "-o", s(&out), "--group-size"];
+        let args = [&args[..], more].concat();
+        refuses(&args, words);
+        assert_eq!(stdout(&run(&args)), "", "{args:?}");
+        assert!(names(dir.path()).is_empty(), "{args:?}");
+    };
+    let narrow = [
+        "group size 128",
+        "multiples of 128",
+        "model.layers.0.mlp.down_proj.weight (K = 704)",
+        "model.layers.5.mlp.down_proj.weight (K = 704)",
+        "--group-size 64",
+    ];
+    refuses_pack(DEMO, &["128"], &narrow);
+    refuses_pack(DEMO, &["128", "--calib", "nowhere.txt"], &narrow);
+    refuses_pack(DEMO, &["128", "--head", "int8"], &narrow);
+    // Hidden 448: all but one of the matrices, the head among them.
+    let tiny = data("tiny-a/fp");
+    refuses_pack(
+        &tiny,
+        &["128"],
+        &["model.layers.0.self_attn.q_proj.weight (K = 448)", " more"],
+    );
+    for wrong in ["32", "0", "256", "064", "many"] {
+        refuses_pack(DEMO, &[wrong], &["--group-size"]);
+    }
+    let text = data("demo/eval.txt");
+    refuses(
+        &["heads", "-f", &text, "--group-size", "128"],
+        &["down_proj"],
+    );
+
+    // An AutoAWQ checkpoint has its own.
+    let awq = data("tiny-a/awq");
+    refuses_pack(
+        &awq,
+        &["128"],
+        &["group size: expected 64", "AutoAWQ", "found 128"],
+    );
+    let o = run(&["pack", &awq, "-o", s(&out), "--group-size", "64"]);
+    assert!(o.status.success(), "{}", stderr(&o));
 }
 
 #[test]

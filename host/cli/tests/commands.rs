@@ -204,6 +204,26 @@ fn nothing_is_left_in_the_temporary_folder() {
     assert!(names(dir.path()).is_empty());
 }
 
+/// An INT8 head is a pass with K doubled; it answers alike on golden and cpu.
+#[test]
+fn the_head_may_be_int8() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    let said = ok(&["pack", DEMO, "-o", s(&image), "--head", "int8"]);
+    assert!(said.contains("INT8 head"), "{said}");
+    let manifest = json(&fs::read_to_string(image.join("model.json")).unwrap());
+    assert_eq!(manifest["quantization"]["head"], "int8");
+    let passes = manifest["passes"].as_array().unwrap();
+    let head = passes.last().unwrap();
+    assert_eq!(head["name"], "lm_head");
+    assert_eq!(head["shape"], serde_json::json!([2048, 512]));
+    let text = |backend| {
+        let prompt = ["-p", "Once upon a time", "-n", "8", "--backend", backend];
+        ok(&[&["run", "-m", s(&image)][..], &prompt].concat())
+    };
+    assert_eq!(text("golden"), text("cpu"));
+}
+
 /// An FP16 head is no pass: the PS computes it in every backend, from FP16 weights.
 #[test]
 fn the_head_may_stay_in_fp16() {

@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{DEMO, refuses, run, s, stderr, stdout};
+use common::{DEMO, macromac, names, refuses, run, s, stderr, stdout};
 use serde_json::Value;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data");
@@ -163,6 +163,15 @@ fn size_of_the_full_model_shows_the_mixed_units() {
     let int4 = layout(&v, "macro-int4");
     assert!(int4["bytes"].as_u64().unwrap() <= 280_000_000);
     assert_eq!(int4["parts"]["embedding_and_head"], 151_936 * 896 / 64 * 36);
+    assert_eq!(int4["bytes"], 278_990_848);
+    // Another 76,575,744 + 2,048 of padding: the head's blocks a second time.
+    let int8 = layout(&v, "macro-int8");
+    assert_eq!(int8["bytes"], 355_569_664);
+    assert_eq!(
+        int8["parts"]["embedding_and_head"],
+        2 * 151_936 * 896 / 64 * 36
+    );
+    assert_eq!(layout(&v, "macro-fp16")["bytes"], 474_681_344);
 }
 
 fn layout<'a>(v: &'a Value, name: &str) -> &'a Value {
@@ -190,16 +199,27 @@ fn size_of_files_is_the_computed_one() {
         ] {
             assert_eq!(file["parts"][part], bf16["parts"][part], "{model}: {part}");
         }
-        let image = dir.path().join("image");
-        ok(&["pack", model, "-o", s(&image)]);
-        let packed = json(&["size", "-m", s(&image), "-o", "json"]);
-        let (file, computed) = (layout(&packed, "file"), layout(&v, "macro-int4"));
-        assert_eq!(
-            file["bytes"],
-            fs::metadata(image.join("model.bin")).unwrap().len()
-        );
-        assert_eq!(file["parts"], computed["parts"], "{model}");
-        assert_eq!(file["contents"], computed["contents"], "{model}");
+        for head in ["int4", "int8", "fp16"] {
+            let image = dir.path().join("image");
+            ok(&["pack", model, "-o", s(&image), "--head", head]);
+            let packed = json(&["size", "-m", s(&image), "-o", "json"]);
+            let (file, computed) = (
+                layout(&packed, "file"),
+                layout(&v, &format!("macro-{head}")),
+            );
+            let on_disk = fs::metadata(image.join("model.bin")).unwrap().len();
+            assert_eq!(file["bytes"], on_disk);
+            if model == DEMO {
+                let want = match head {
+                    "int4" => 3_125_248,
+                    "int8" => 3_420_160,
+                    _ => 3_878_912,
+                };
+                assert_eq!(on_disk, want, "{head}");
+            }
+            assert_eq!(file["parts"], computed["parts"], "{model}, {head}");
+            assert_eq!(file["contents"], computed["contents"], "{model}, {head}");
+        }
     }
     let text = ok(&["size", "-m", DEMO]);
     assert!(
@@ -208,6 +228,85 @@ fn size_of_files_is_the_computed_one() {
     );
     refuses(&["size", "-m", s(dir.path())], &["config.json"]);
     refuses(&["size", "--config", "x", "-m", "y"], &["--config"]);
+}
+
+/// Bytes are those of the images that `pack` writes, perplexities those that `perplexity` measures on them.
+#[test]
+fn heads_compares_what_pack_writes_and_perplexity_measures() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = data("demo/eval.txt");
+    let scored = ["-f", &text, "-c", "64", "--chunks", "3"];
+    let o = macromac()
+        .args([&["heads"], &scored[..], &["-o", "json"]].concat())
+        .env("TMPDIR", dir.path())
+        .output()
+        .unwrap();
+    assert!(o.status.success(), "{}", stderr(&o));
+    assert!(names(dir.path()).is_empty(), "temporary images are left");
+    let v: Value = serde_json::from_str(&stdout(&o)).unwrap();
+    assert_eq!(
+        (&v["method"], &v["group_size"]),
+        (&"rtn".into(), &64.into())
+    );
+    assert_eq!(
+        (&v["windows"], &v["backend"]),
+        (&3.into(), &"golden".into())
+    );
+    let ppl = |more: &[&str]| {
+        json(&[&["perplexity"], &scored[..], more, &["-o", "json"]].concat())["ppl"].clone()
+    };
+    assert_eq!(v["fp32"]["ppl"], ppl(&["--backend", "cpu"]));
+    let layers = 2_488_320;
+    // 256 input channels in 4 groups, 2048 output channels in 64 tile rows of 4 blocks.
+    let head = 64 * 4 * 4 * 288;
+    for (row, (name, weights, ps)) in v["heads"].as_array().unwrap().iter().zip([
+        ("int4", layers + head, 4 * 288),
+        ("int8", layers + 2 * head, 8 * 288),
+        ("fp16", layers, 2 * (2048 * 256 + 256)),
+    ]) {
+        assert_eq!(row["head"], name);
+        let image = dir.path().join("image");
+        ok(&["pack", DEMO, "-o", s(&image), "--head", name]);
+        let on_disk = fs::metadata(image.join("model.bin")).unwrap().len();
+        assert_eq!(row["bytes"], on_disk, "{name}");
+        assert_eq!(row["ppl"], ppl(&["-m", s(&image)]), "{name}");
+        near(
+            &row["over_fp32_percent"],
+            100.0 * (row["ppl"].as_f64().unwrap() / v["fp32"]["ppl"].as_f64().unwrap() - 1.0),
+            1e-9,
+        );
+        let ddr = &row["ddr"];
+        assert_eq!(ddr["pl_weights"], weights, "{name}");
+        // 13 norms of 256 and 6 biases of 512, in FP32.
+        assert_eq!(ddr["ps_reads"], ps + 4 * (13 * 256 + 6 * 512), "{name}");
+        let sum = ["pl_weights", "pl_data", "ps_reads"].map(|part| ddr[part].as_u64().unwrap());
+        assert_eq!(row["ddr_total"], sum.iter().sum::<u64>());
+    }
+    let image = dir.path().join("image");
+    let table = ok(&[&["heads", "--backend", "cpu"], &scored[..]].concat());
+    let rows: Vec<&str> = table.lines().filter(|l| l.starts_with("| ")).collect();
+    for (row, word) in rows
+        .iter()
+        .zip(["model.bin", "FP32", "int4", "int8", "fp16"])
+    {
+        assert!(row.contains(word) && row.matches('|').count() == 9, "{row}");
+    }
+    assert_eq!(rows.len(), 5, "{table}");
+    refuses(
+        &[&["heads", "-m", s(&image)], &scored[..]].concat(),
+        &["expected a checkpoint", "found an image"],
+    );
+    refuses(
+        &[&["heads", "--method", "awq"], &scored[..]].concat(),
+        &["--calib"],
+    );
+    // The calibration text is read, and found too short for a window.
+    let short = dir.path().join("short.txt");
+    fs::write(&short, "Once upon a time").unwrap();
+    refuses(
+        &[&["heads", "--calib", s(&short)], &scored[..]].concat(),
+        &["calibration text", "256 tokens", "found 4"],
+    );
 }
 
 #[test]

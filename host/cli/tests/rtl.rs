@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{run, stderr, stdout};
+use common::{DEMO, run, s, stderr, stdout};
 
 const PROMPT: &str = "Tom and his dog Max went to the park. They saw a big tree. \"Look, Max!\" Tom \
                       said. \"Let us climb it and see the sky.\"";
@@ -23,6 +23,45 @@ fn logits_print_the_same_bytes_as_golden() {
     let tokens = tokens.join(",");
     let logits = |backend| ok(&["logits", "--tokens", &tokens, "--all", "--backend", backend]);
     assert!(logits("rtl") == logits("golden"), "logits differ");
+}
+
+/// An INT8 head: the same device, with twice the input channels in its last step. The cost is counted, too: a token streams
+/// what `heads` says.
+#[test]
+fn an_int8_head_gives_the_same_bytes_as_golden() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("image");
+    ok(&["pack", DEMO, "-o", s(&image), "--head", "int8"]);
+    let logits = |backend| {
+        ok(&[
+            "logits",
+            "-m",
+            s(&image),
+            "--tokens",
+            "421,431,258,395",
+            "--all",
+            "--backend",
+            backend,
+        ])
+    };
+    let golden = logits("golden");
+    assert!(logits("rtl") == golden, "logits differ");
+    assert!(logits("cpu") != golden, "cpu rounds otherwise");
+    let v: serde_json::Value = serde_json::from_str(&ok(&[
+        "run",
+        "-m",
+        s(&image),
+        "-p",
+        "Once",
+        "-n",
+        "2",
+        "-o",
+        "json",
+        "--backend",
+        "rtl",
+    ]))
+    .unwrap();
+    assert!(v["bytes_streamed"].as_u64().unwrap() >= 2 * 3_078_144);
 }
 
 #[test]

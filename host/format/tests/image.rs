@@ -6,7 +6,8 @@ use std::path::Path;
 use half::f16;
 use macromac_format::manifest::{Crc, Manifest};
 use macromac_format::{
-    Architecture, DType, Head, Image, ImageError, ImageWriter, Packing, QuantMatrix, Quantization,
+    Architecture, DType, Head, Image, ImageError, ImageWriter, Int8Matrix, Packing, QuantMatrix,
+    Quantization, int8,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
@@ -88,6 +89,75 @@ fn round_trip() {
         assert_eq!(back, matrix(p.n, p.k, 1));
     }
     assert_eq!(image.tensor("final_norm").unwrap().bytes, [0x3f; 64]);
+}
+
+/// The pass of an INT8 head is an INT4 one with K doubled, from which a row of the head comes back exactly.
+#[test]
+fn an_int8_head_round_trip() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("image");
+    let arch = Architecture {
+        hidden_size: 70,
+        ..architecture()
+    };
+    let head = Int8Matrix {
+        n: 40,
+        k: 70,
+        q: (0..40 * 70).map(|i| (i * 37 % 256) as u8).collect(),
+        scales: (0..80)
+            .map(|i| f16::from_f32(0.003 * (i + 1) as f32))
+            .collect(),
+        zeros: (0..80).map(|i| (i * 53 % 256) as u8).collect(),
+    };
+    let mut w = ImageWriter::create(&out).unwrap();
+    let passes = arch.passes(Head::Int8);
+    for p in &passes {
+        let m = match p.name.as_str() {
+            "lm_head" => head.split(),
+            _ => matrix(p.n, p.k, 1),
+        };
+        w.add_pass(&p.name, p.n, p.k, &m.to_segments()).unwrap();
+    }
+    for t in arch.tensors(Head::Int8) {
+        assert_ne!(t.name, "embedding", "a tied matrix is stored once");
+        let n: usize = t.shape.iter().product();
+        w.add_tensor(&t.name, DType::Bf16, &t.shape, &vec![0; 2 * n])
+            .unwrap();
+    }
+    let quantization = Quantization {
+        head: Head::Int8,
+        ..quantization()
+    };
+    w.finish(arch, quantization).unwrap();
+
+    let image = Image::open(&out).unwrap();
+    assert_eq!(image.manifest().quantization.head, Head::Int8);
+    let id = image.pass_id("lm_head").unwrap();
+    assert_eq!(image.passes()[id].shape, [40, 256]);
+    let mut row = vec![0.0; 70];
+    for n in 0..40 {
+        int8::dequant_row(&image.layout(id), image.segments(id), n, &mut row);
+        for (k, have) in row.iter().enumerate() {
+            let g = 2 * n + k / 64;
+            let q = i32::from(head.q[70 * n + k]) - i32::from(head.zeros[g]);
+            assert_eq!(*have, q as f32 * head.scales[g].to_f32());
+        }
+    }
+    let json = fs::read_to_string(out.join("model.json")).unwrap();
+    assert!(json.contains("\"head\": \"int8\"") && json.contains("\"version\": 1"));
+    // Nor does an INT8 head pass for another: its pass has another shape.
+    let mut m: Manifest = serde_json::from_str(&json).unwrap();
+    m.quantization.head = Head::Int4;
+    m.crc32c = m.own_crc();
+    fs::write(out.join("model.json"), serde_json::to_vec(&m).unwrap()).unwrap();
+    let e = Image::open(&out).unwrap_err().to_string();
+    assert!(e.contains("pass lm_head: shape"), "{e}");
+    // What a program says of a head that it does not know, as an older one does of this image.
+    fs::write(out.join("model.json"), json.replace("int8", "int3")).unwrap();
+    let e = Image::open(&out).unwrap_err().to_string();
+    for word in ["model.json", "int3", "expected one of", "`int8`"] {
+        assert!(e.contains(word), "{word}: {e}");
+    }
 }
 
 #[test]
