@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use macromac_driver::Profile;
 use macromac_format::{Head, Image, QuantMatrix};
 use macromac_infer::synth::synthesize;
 use macromac_infer::{
@@ -44,7 +45,7 @@ fn logits(dir: &Path, golden: bool) -> Vec<f32> {
     let source = Arc::new(Source::open(dir).unwrap());
     let model = Model::load(source.clone()).unwrap();
     let mut cpu = cpu_device(source.clone());
-    let mut reference = golden.then(|| golden_device(source).unwrap());
+    let mut reference = golden.then(|| golden_device(source, Profile::Paper).unwrap());
     let mut session = match &mut reference {
         Some(device) => Session::new(&model, device),
         None => Session::new(&model, &mut cpu),
@@ -144,6 +145,7 @@ fn a_head_can_be_exchanged_without_the_layers() {
             head: Some(kind),
             calibration,
             group_size: Some(128),
+            ..PackOptions::default()
         };
         pack_with(
             &checkpoint,
@@ -196,6 +198,7 @@ fn groups_of_128_are_two_blocks_with_equal_scales_and_zeros() {
                 head: Some(kind),
                 calibration: calibration.clone(),
                 group_size: Some(group),
+                ..PackOptions::default()
             };
             assert!(
                 options

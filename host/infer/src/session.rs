@@ -36,6 +36,9 @@ pub struct Session<'a> {
     lanes: [Lane; LANES],
 }
 
+/// What is done with the index and the logits of a token.
+type EachLogits<'f> = dyn FnMut(usize, &[f32]) -> Result<(), InferError> + 'f;
+
 /// The program of a round: every pass once for each batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ring {
@@ -127,7 +130,7 @@ impl<'a> Session<'a> {
         &mut self,
         tokens: &[u32],
         logits: bool,
-        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), InferError>,
+        each: &mut EachLogits,
     ) -> Result<(), InferError> {
         if tokens.is_empty() {
             return Ok(());
