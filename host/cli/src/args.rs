@@ -33,6 +33,8 @@ pub enum Command {
     Eval(crate::eval::Task),
     /// Print the bytes of a model by part, in each layout
     Size(crate::size::SizeArgs),
+    /// Compare the output matrix in INT4, INT8 and FP16: bytes, DDR traffic of a token, perplexity
+    Heads(crate::heads::HeadsArgs),
     /// Compute the score of the paper's Equation 1 from ratios
     Score(crate::score::ScoreArgs),
 }
@@ -77,6 +79,8 @@ pub enum Json {
 pub enum HeadArg {
     /// In the accelerator, as the other matrices
     Int4,
+    /// In the accelerator, as INT4 with its inputs given twice: twice the bytes, a sixteenth of the step
+    Int8,
     /// On the board's processor, from FP16 weights
     Fp16,
 }
@@ -85,6 +89,7 @@ impl From<HeadArg> for Head {
     fn from(arg: HeadArg) -> Head {
         match arg {
             HeadArg::Int4 => Head::Int4,
+            HeadArg::Int8 => Head::Int8,
             HeadArg::Fp16 => Head::Fp16,
         }
     }
@@ -99,6 +104,28 @@ pub enum Method {
     Rtn,
 }
 
+/// How the layers are quantized.
+#[derive(clap::Args)]
+pub struct QuantizerArgs {
+    /// How weights in full precision are quantized [default: awq if --calib is given, else rtn]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub method: Option<Method>,
+    /// Calibration text for awq, UTF-8
+    #[arg(long, value_name = "FILE")]
+    pub calib: Option<PathBuf>,
+    /// Inputs that share a scale and a zero; 128 must divide the inputs of every matrix. An AutoAWQ
+    /// checkpoint has its own [default: 64]
+    #[arg(long, value_name = "N", value_parser = ["64", "128"])]
+    pub group_size: Option<String>,
+}
+
+impl QuantizerArgs {
+    /// The group size as a number.
+    pub fn group_size(&self) -> Option<usize> {
+        self.group_size.as_deref().and_then(|n| n.parse().ok())
+    }
+}
+
 #[derive(clap::Args)]
 pub struct PackArgs {
     /// Folder with config.json, *.safetensors and tokenizer.json
@@ -106,12 +133,8 @@ pub struct PackArgs {
     /// Image folder to write; an older image there is replaced
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
-    /// How weights in full precision are quantized [default: awq if --calib is given, else rtn]
-    #[arg(long, value_enum, value_name = "METHOD")]
-    pub method: Option<Method>,
-    /// Calibration text for awq, UTF-8
-    #[arg(long, value_name = "FILE")]
-    pub calib: Option<PathBuf>,
+    #[command(flatten)]
+    pub quantizer: QuantizerArgs,
     /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,

@@ -75,7 +75,8 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
     }
 }
 
-fn ready(source: Source, tokenizer: Option<Tokenizer>) -> Result<Loaded> {
+/// A model from its weights: the PS side is read.
+pub fn ready(source: Source, tokenizer: Option<Tokenizer>) -> Result<Loaded> {
     let source = Arc::new(source);
     let model = Model::load(source.clone())?;
     Ok(Loaded {

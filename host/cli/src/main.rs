@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod eval;
 mod figures;
+mod heads;
 mod load;
 mod logits;
 mod output;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Perplexity(a) => perplexity::perplexity(&a),
         Command::Eval(eval::Task::Wnli(a)) => eval::wnli(&a),
         Command::Size(a) => size::size(&a),
+        Command::Heads(a) => heads::heads(&a),
         Command::Score(a) => score::score(&a),
     };
     match result {

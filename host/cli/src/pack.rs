@@ -1,11 +1,13 @@
 //! `macromac pack`.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::Head;
 use macromac_infer::{Calibration, Checkpoint, PackOptions, Source, Tokenizer, pack_with};
 
-use crate::args::{Method, PackArgs};
+use crate::args::{Method, PackArgs, QuantizerArgs};
 use crate::output;
 
 /// Tokens of a calibration window.
@@ -17,27 +19,45 @@ pub fn pack(args: &PackArgs) -> Result<()> {
         macromac_infer::set_threads(threads.into())?;
     }
     let checkpoint = open(args)?;
-    let options = PackOptions {
-        head: args.head.map(Head::from),
-        calibration: calibration(args, &checkpoint)?,
-    };
+    let options = options(&args.quantizer, args.head.map(Head::from), &checkpoint)?;
     output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
-    // Draws on standard error, and only if that is a terminal.
-    let bar = ProgressBar::new(0);
-    let style = "{bar:40} {pos}/{len} {msg} {elapsed}";
-    bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-    let result = pack_with(&checkpoint, &args.output, &options, |p| {
-        bar.set_length(p.total as u64);
-        bar.set_position(p.done as u64);
-        bar.set_message(p.next.to_owned());
-    });
-    bar.finish_and_clear();
-    let bytes = result?;
+    let bytes = with_bar(&checkpoint, &args.output, &options)?;
     output::print(&format!(
         "wrote {}: model.bin {bytes} bytes\n",
         args.output.display()
     ))?;
     Ok(())
+}
+
+/// What the options ask for; refused where the checkpoint does not allow it, before anything is read or written.
+pub fn options(
+    args: &QuantizerArgs,
+    head: Option<Head>,
+    checkpoint: &Checkpoint,
+) -> Result<PackOptions> {
+    let mut options = PackOptions {
+        head,
+        group_size: args.group_size(),
+        calibration: None,
+    };
+    options.check(checkpoint)?;
+    options.calibration = calibration(args, checkpoint)?;
+    Ok(options)
+}
+
+/// Packs under a progress bar; returns the length of `model.bin`.
+pub fn with_bar(checkpoint: &Checkpoint, out: &Path, options: &PackOptions) -> Result<u64> {
+    // Draws on standard error, and only if that is a terminal.
+    let bar = ProgressBar::new(0);
+    let style = "{bar:40} {pos}/{len} {msg} {elapsed}";
+    bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+    let result = pack_with(checkpoint, out, options, |p| {
+        bar.set_length(p.total as u64);
+        bar.set_position(p.done as u64);
+        bar.set_message(p.next.to_owned());
+    });
+    bar.finish_and_clear();
+    Ok(result?)
 }
 
 fn open(args: &PackArgs) -> Result<Checkpoint> {
@@ -51,7 +71,7 @@ fn open(args: &PackArgs) -> Result<Checkpoint> {
 }
 
 /// Tokens of the calibration text; `None` where weights are rounded to nearest.
-fn calibration(args: &PackArgs, checkpoint: &Checkpoint) -> Result<Option<Calibration>> {
+fn calibration(args: &QuantizerArgs, checkpoint: &Checkpoint) -> Result<Option<Calibration>> {
     let path = match (args.method, &args.calib) {
         (Some(Method::Rtn), _) | (None, None) => return Ok(None),
         (_, Some(path)) => path,

@@ -4,18 +4,17 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use macromac_infer::eval::perplexity::{self as measure, Options, Scored};
+use macromac_infer::eval::perplexity::{self as measure, Options, Perplexity, Scored};
 use serde::Serialize;
 
 use crate::args::{Json, ModelArgs};
+use crate::load::{self, Loaded};
 use crate::progress::Progress;
-use crate::{device, load, output};
+use crate::{device, output};
 
-/// Names as in llama-perplexity.
+/// A text, and how it is cut and scored. Names as in llama-perplexity.
 #[derive(clap::Args)]
-pub struct PerplexityArgs {
-    #[command(flatten)]
-    pub model: ModelArgs,
+pub struct TextArgs {
     /// Text to predict
     #[arg(short, long, value_name = "TEXT")]
     pub file: PathBuf,
@@ -28,6 +27,56 @@ pub struct PerplexityArgs {
     /// Score only the second half of each window, as llama-perplexity does, not all but its first token
     #[arg(long)]
     pub second_half: bool,
+}
+
+impl TextArgs {
+    /// Its bytes as UTF-8.
+    pub fn read(&self) -> Result<String> {
+        let path = self.file.display();
+        let bytes = std::fs::read(&self.file).with_context(|| format!("{path}: cannot read"))?;
+        String::from_utf8(bytes).map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            anyhow::anyhow!("{path}: expected UTF-8 text, found another byte at offset {at}")
+        })
+    }
+
+    /// How it is scored.
+    pub fn options(&self) -> Options {
+        Options {
+            context: self.ctx_size,
+            chunks: self.chunks.map(|n| n as usize),
+            scored: if self.second_half {
+                Scored::SecondHalf
+            } else {
+                Scored::AllButFirst
+            },
+        }
+    }
+
+    /// The windows of its tokens; says how many there are.
+    pub fn windows<'a>(&self, loaded: &Loaded, tokens: &'a [u32]) -> Result<Vec<&'a [u32]>> {
+        let path = self.file.display();
+        let windows = self
+            .options()
+            .windows(&loaded.model, tokens)
+            .with_context(|| path.to_string())?;
+        output::note(&format!(
+            "{path}: {} tokens; {} windows of {} ({} tokens unused)",
+            tokens.len(),
+            windows.len(),
+            self.ctx_size,
+            tokens.len() - windows.len() * self.ctx_size
+        ));
+        Ok(windows)
+    }
+}
+
+#[derive(clap::Args)]
+pub struct PerplexityArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub text: TextArgs,
     /// Print one JSON object instead of the line
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Json>,
@@ -50,51 +99,12 @@ struct Printed {
 
 /// Measures the perplexity of a text.
 pub fn perplexity(args: &PerplexityArgs) -> Result<()> {
-    let path = args.file.display();
-    let bytes = std::fs::read(&args.file).with_context(|| format!("{path}: cannot read"))?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        anyhow::anyhow!("{path}: expected UTF-8 text, found another byte at offset {at}")
-    })?;
+    let text = args.text.read()?;
     let loaded = load::load(&args.model)?;
-    let options = Options {
-        context: args.ctx_size,
-        chunks: args.chunks.map(|n| n as usize),
-        scored: if args.second_half {
-            Scored::SecondHalf
-        } else {
-            Scored::AllButFirst
-        },
-    };
     // As a whole, so that the windows do not depend on where lines end.
     let tokens = loaded.tokenizer()?.encode(&text)?;
-    let windows = options
-        .windows(&loaded.model, &tokens)
-        .with_context(|| path.to_string())?;
-    let (used, all) = (windows.len() * args.ctx_size, tokens.len());
-    output::note(&format!(
-        "{path}: {all} tokens; {} windows of {} ({} tokens unused)",
-        windows.len(),
-        args.ctx_size,
-        all - used
-    ));
-    let progress = Progress::new("windows", windows.len());
-    let started = Instant::now();
-    let figure = measure::perplexity(
-        &loaded.model,
-        &windows,
-        &options,
-        device::side_by_side(&args.model),
-        || device::device(&args.model, &loaded),
-        |done, running| progress.at(done, &format!("PPL = {:.4}", running.ppl)),
-    );
-    progress.finish();
-    let figure = figure?;
-    let seconds = started.elapsed().as_secs_f64();
-    output::note(&format!(
-        "{used} tokens in {seconds:.2} s: {:.0} tokens a second on this machine",
-        used as f64 / seconds
-    ));
+    let windows = args.text.windows(&loaded, &tokens)?;
+    let figure = figure(&args.model, &loaded, &windows, &args.text.options())?;
     if args.output.is_none() {
         return Ok(output::print(&format!(
             "Final estimate: PPL = {:.4} +/- {:.5}\n",
@@ -107,10 +117,37 @@ pub fn perplexity(args: &PerplexityArgs) -> Result<()> {
         nll: figure.nll,
         tokens_scored: figure.tokens_scored,
         windows: windows.len(),
-        ctx_size: args.ctx_size,
-        second_half: args.second_half,
+        ctx_size: args.text.ctx_size,
+        second_half: args.text.second_half,
         backend: device::name(args.model.backend),
         profile: device::profile(&args.model),
     };
     Ok(output::print(&(serde_json::to_string(&printed)? + "\n"))?)
+}
+
+/// Scores windows on the backend of `args`, with progress and speed on standard error.
+pub fn figure(
+    args: &ModelArgs,
+    loaded: &Loaded,
+    windows: &[&[u32]],
+    options: &Options,
+) -> Result<Perplexity> {
+    let progress = Progress::new("windows", windows.len());
+    let started = Instant::now();
+    let figure = measure::perplexity(
+        &loaded.model,
+        windows,
+        options,
+        device::side_by_side(args),
+        || device::device(args, loaded),
+        |done, running| progress.at(done, &format!("PPL = {:.4}", running.ppl)),
+    );
+    progress.finish();
+    let (figure, seconds) = (figure?, started.elapsed().as_secs_f64());
+    let used = windows.len() * options.context;
+    output::note(&format!(
+        "{used} tokens in {seconds:.2} s: {:.0} tokens a second on this machine",
+        used as f64 / seconds
+    ));
+    Ok(figure)
 }

@@ -149,7 +149,7 @@ fn tables(all: &[&Sizes], bf16: u64, impossible: &[Impossible]) -> String {
     row("of it", &|_| String::new());
     type Of = fn(&Contents) -> u64;
     let contents: [(&str, Of); 5] = [
-        ("  INT4 weights", |c| c.quantized),
+        ("  quantized", |c| c.quantized),
         ("  scales", |c| c.scales),
         ("  zeros", |c| c.zeros),
         ("  not quantized", |c| c.full_precision),

@@ -3,7 +3,7 @@
 //!
 //! * [`block`]: one AWQ_MACRO, 64 input channels x 8 output channels in 288 bytes;
 //! * [`layout`]: where the block of a tile and a group lies in the four segments of a pass;
-//! * [`matrix`]: a quantized matrix, to and from segments;
+//! * [`matrix`]: a quantized matrix, to and from segments; [`int8`]: an INT8 one as INT4 blocks;
 //! * [`model`]: the architecture and the passes and tensors an image of it must hold;
 //! * [`manifest`]: what `model.json` says;
 //! * [`descriptor`]: the 64-byte step descriptor that the device fetches;
@@ -15,6 +15,7 @@ pub mod block;
 pub mod descriptor;
 pub mod error;
 pub mod image;
+pub mod int8;
 pub mod layout;
 pub mod manifest;
 pub mod matrix;
@@ -25,6 +26,7 @@ pub mod writer;
 pub use block::{Block, BlockError, GROUP, MACRO_BYTES, STRIP_BYTES, STRIPS, TILE};
 pub use error::ImageError;
 pub use image::{Image, TensorView};
+pub use int8::Int8Matrix;
 pub use layout::{Layout, PORTS};
 pub use manifest::{DType, Manifest, PassEntry, Quantization, SegmentEntry, TensorEntry};
 pub use matrix::QuantMatrix;

@@ -127,11 +127,11 @@ pub struct Quantization {
     /// `rtn`: each weight rounded to the nearest step of its group; `awq`: by activation-aware
     /// quantization, as an AutoAWQ checkpoint carries it.
     pub method: String,
-    /// Bits of a weight: 4.
+    /// Bits of a weight of the layers: 4.
     pub bits: u32,
     /// Input channels that share a scale and a zero: 64, or 128 as two blocks with equal ones.
     pub group_size: usize,
-    /// Where the output matrix is computed.
+    /// Where the output matrix is computed, and in which precision.
     pub head: Head,
 }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::block::TILE;
+use crate::int8;
 
 /// Shape of a Qwen2 model; names as in Hugging Face's `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,15 +40,21 @@ pub struct Architecture {
 pub enum Head {
     /// In the accelerator, as the other passes.
     Int4,
+    /// In the accelerator, as a pass of INT4 blocks with K doubled ([`crate::int8`]).
+    Int8,
     /// On the PS, from FP16 weights: no pass of the program.
     Fp16,
 }
 
 impl Head {
+    /// All of them, smallest first.
+    pub const ALL: [Head; 3] = [Head::Int4, Head::Int8, Head::Fp16];
+
     /// Its name in `model.json` and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Head::Int4 => "int4",
+            Head::Int8 => "int8",
             Head::Fp16 => "fp16",
         }
     }
@@ -60,7 +67,7 @@ pub struct PassShape {
     pub name: String,
     /// Output channels.
     pub n: usize,
-    /// Input channels.
+    /// Input channels; those of an INT8 head are doubled.
     pub k: usize,
 }
 
@@ -171,16 +178,16 @@ impl Architecture {
             push("gate_up", self.gate_up_rows(), h);
             push("down", h, self.intermediate_size);
         }
-        match head {
-            Head::Int4 => {
-                list.push(PassShape {
-                    name: "lm_head".into(),
-                    n: self.vocab_size,
-                    k: h,
-                });
-            }
-            Head::Fp16 => {}
-        }
+        let head_k = match head {
+            Head::Int4 => Some(h),
+            Head::Int8 => Some(int8::doubled(h)),
+            Head::Fp16 => None,
+        };
+        list.extend(head_k.map(|k| PassShape {
+            name: "lm_head".into(),
+            n: self.vocab_size,
+            k,
+        }));
         list
     }
 
@@ -194,7 +201,7 @@ impl Architecture {
     }
 
     /// The tensors that the PS keeps. An untied embedding is among them; a tied one is not if the
-    /// head is INT4, its rows are then dequantized from the blocks of `lm_head`; an FP16 head that
+    /// head is INT4 or INT8, its rows are then dequantized from the blocks of `lm_head`; an FP16 head that
     /// is tied is the embedding, one that is not is `lm_head`.
     pub fn tensors(&self, head: Head) -> Vec<TensorShape> {
         let mut list = Vec::new();

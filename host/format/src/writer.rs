@@ -83,11 +83,12 @@ impl ImageWriter {
         name: &str,
         n: usize,
         k: usize,
-        segments: &[Vec<u8>; PORTS],
+        segments: &[impl AsRef<[u8]>; PORTS],
     ) -> Result<(), ImageError> {
         let layout = Layout::new(n, k);
         let mut entries = Vec::with_capacity(PORTS);
         for s in segments {
+            let s = s.as_ref();
             assert_eq!(s.len(), layout.segment_bytes(), "segment of {name}");
             let (offset, bytes, crc32c) = self.append(s)?;
             entries.push(SegmentEntry {

@@ -39,7 +39,7 @@ pub use error::InferError;
 pub use generate::{Generated, Measured, Options, Stop, generate};
 pub use golden::golden_device;
 pub use model::Model;
-pub use pack::{Calibration, PackOptions, pack, pack_with};
+pub use pack::{Calibration, PackOptions, pack, pack_head, pack_with};
 pub use sampler::{Sampler, Sampling};
 pub use session::Session;
 pub use source::Source;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use macromac_format::Architecture;
+use macromac_format::{Architecture, Head};
 
 use crate::InferError;
 use crate::config::read_eos;
@@ -69,14 +69,14 @@ impl Model {
         self.source.embedding_row(token as usize, out);
     }
 
-    /// Whether the output matrix is the PS's work and no pass of the program.
-    pub(crate) fn has_ps_head(&self) -> bool {
-        self.source.ps_head().is_some()
+    /// Where the output matrix is computed, and in which precision.
+    pub fn head(&self) -> Head {
+        self.source.head()
     }
 
     /// Logits of a normed residual stream by the PS; see [`Source::ps_head`].
     pub(crate) fn ps_logits(&self, x: &[f32], logits: &mut [f32]) {
-        let (dtype, weights) = self.source.ps_head().expect("has_ps_head was asked");
+        let (dtype, weights) = self.source.ps_head().expect("an FP16 head");
         head_product(dtype, weights, x, logits);
     }
 

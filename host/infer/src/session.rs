@@ -6,6 +6,7 @@
 
 use macromac_driver::Accelerator;
 use macromac_format::model::PASSES_PER_LAYER;
+use macromac_format::{Head, int8};
 
 use crate::InferError;
 use crate::kernels::attention::attend;
@@ -31,6 +32,8 @@ struct Buffers {
     /// The residual stream.
     x: Vec<f32>,
     normed: Vec<f32>,
+    /// `normed` as an INT8 head takes it.
+    repeated: Vec<f32>,
     qkv: Vec<f32>,
     attention: Vec<f32>,
     /// Results of `o` and `down`.
@@ -50,6 +53,7 @@ impl<'a> Session<'a> {
         let buffers = Buffers {
             x: vec![0.0; a.hidden_size],
             normed: vec![0.0; a.hidden_size],
+            repeated: Vec::new(),
             qkv: vec![0.0; a.q_width() + 2 * a.kv_width()],
             attention: vec![0.0; a.q_width()],
             out: vec![0.0; a.hidden_size],
@@ -128,7 +132,7 @@ impl<'a> Session<'a> {
                 "the context is full: expected at most {context} tokens"
             )));
         }
-        self.set_ring(want_logits && !self.model.has_ps_head())?;
+        self.set_ring(want_logits && self.model.head() != Head::Fp16)?;
         let b = &mut self.buffers;
         b.cos.clear();
         b.sin.clear();
@@ -148,10 +152,13 @@ impl<'a> Session<'a> {
             let eps = self.eps();
             let b = &mut self.buffers;
             rms_norm(&b.x, &self.model.final_norm, eps, &mut b.normed);
-            if self.model.has_ps_head() {
-                self.model.ps_logits(&b.normed, &mut b.logits);
-            } else {
-                self.device.run_step(&b.normed, &mut b.logits)?;
+            match self.model.head() {
+                Head::Int4 => self.device.run_step(&b.normed, &mut b.logits)?,
+                Head::Int8 => {
+                    int8::repeated(&b.normed, &mut b.repeated);
+                    self.device.run_step(&b.repeated, &mut b.logits)?;
+                }
+                Head::Fp16 => self.model.ps_logits(&b.normed, &mut b.logits),
             }
         }
         Ok(())

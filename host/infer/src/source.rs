@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use macromac_format::{Architecture, DType, Head, Image, TILE, matrix};
+use macromac_format::{Architecture, DType, Head, Image, TILE, int8, matrix};
 
 use crate::InferError;
 use crate::checkpoint::Checkpoint;
@@ -94,7 +94,7 @@ impl Source {
     /// `None` if it is a pass ([`Source::head`]).
     pub fn ps_head(&self) -> Option<(DType, &[u8])> {
         match (self, self.head()) {
-            (_, Head::Int4) => None,
+            (_, Head::Int4 | Head::Int8) => None,
             (Source::Checkpoint(c), Head::Fp16) => Some(c.head()),
             (Source::Image(i), Head::Fp16) => {
                 let t = i
@@ -120,7 +120,11 @@ impl Source {
                 // A tied embedding is stored once, as the blocks of the output matrix.
                 None => {
                     let pass = i.passes().len() - 1;
-                    matrix::dequant_row(&i.layout(pass), i.segments(pass), token, out);
+                    let (layout, segments) = (i.layout(pass), i.segments(pass));
+                    match self.head() {
+                        Head::Int8 => int8::dequant_row(&layout, segments, token, out),
+                        _ => matrix::dequant_row(&layout, segments, token, out),
+                    }
                 }
             },
         }

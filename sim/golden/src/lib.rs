@@ -8,12 +8,14 @@
 //! - [`macro_block`]: what the 288 bytes of an AWQ_MACRO mean;
 //! - [`block`]: PE, adder tree, sliding window and one output-channel tile, in the shape in which
 //!   the unit testbenches drive the RTL;
-//! - [`pass`]: a whole weight matrix, multi-threaded and vectorized.
+//! - [`pass`]: a whole weight matrix, multi-threaded and vectorized;
+//! - [`group`]: the same for the other profile, `kv260`: exact group sums, several vectors a pass.
 //!
 //! The crate depends neither on the packer nor on the RTL, so that a common mistake cannot hide.
 
 pub mod block;
 pub mod fp;
+pub mod group;
 pub mod macro_block;
 pub mod pass;
 

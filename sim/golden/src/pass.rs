@@ -57,7 +57,10 @@ pub enum GoldenError {
         /// Tile rows asked for.
         tile_rows: usize,
     },
-    /// A segment is not `tile_rows × groups × 288` bytes long.
+    /// A pass has at least one vector.
+    #[error("a pass needs at least 1 vector, got 0")]
+    NoVectors,
+    /// A segment has not the length that dimensions and weight format ask for.
     #[error("segment of port {port}: expected {expected} bytes, got {got}")]
     SegmentLength {
         /// Port, 0..4.
@@ -67,7 +70,7 @@ pub enum GoldenError {
         /// Bytes given.
         got: usize,
     },
-    /// The activation vector is not `64 × groups` long.
+    /// The activations are not `64 × groups` a vector.
     #[error("activations: expected {expected} values, got {got}")]
     ActivationLength {
         /// Values that the dimensions ask for.
@@ -75,7 +78,7 @@ pub enum GoldenError {
         /// Values given.
         got: usize,
     },
-    /// The result vector is not `32 × tile_rows` long.
+    /// The results are not `32 × tile_rows` a vector.
     #[error("results: expected room for {expected} values, got {got}")]
     ResultLength {
         /// Values that the dimensions ask for.

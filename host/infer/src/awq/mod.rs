@@ -10,7 +10,7 @@ pub mod matmul;
 pub mod search;
 
 use macromac_format::model::PASSES_PER_LAYER;
-use macromac_format::{Architecture, GROUP, Head, QuantMatrix};
+use macromac_format::{Architecture, Head, QuantMatrix};
 use rayon::prelude::*;
 
 use self::matmul::{gram, matmul_nt};
@@ -25,6 +25,8 @@ use crate::kernels::vector::{add, rms_norm, silu_product};
 pub struct Awq<'a> {
     checkpoint: &'a Checkpoint,
     window: usize,
+    /// Input channels that share a scale and a zero: 64 or 128.
+    group_size: usize,
     /// Residual stream of all calibration tokens, [tokens, hidden].
     x: Vec<f32>,
     cos: Vec<f32>,
@@ -36,15 +38,17 @@ pub struct Awq<'a> {
 }
 
 impl<'a> Awq<'a> {
-    /// Begins with calibration tokens, cut into windows of `window`; an incomplete last window is dropped.
+    /// Begins with calibration tokens, cut into windows of `window`; an incomplete last window is dropped. Weights are
+    /// quantized in groups of `group_size`, 64 or 128.
     ///
     /// # Errors
-    /// [`InferError::Input`] if the tokens do not fill one window, or the model's widths are no multiples of 64;
+    /// [`InferError::Input`] if the tokens do not fill one window, or the model's widths are no multiples of the group size;
     /// [`InferError::Checkpoint`] if its weights are quantized already.
     pub fn new(
         checkpoint: &'a Checkpoint,
         tokens: &[u32],
         window: usize,
+        group_size: usize,
     ) -> Result<Self, InferError> {
         let arch = checkpoint.architecture();
         if let Some(q) = checkpoint.quantization() {
@@ -64,9 +68,9 @@ impl<'a> Awq<'a> {
             )));
         }
         for p in arch.passes(Head::Fp16) {
-            if p.k % GROUP != 0 {
+            if p.k % group_size != 0 {
                 return Err(InferError::Input(format!(
-                    "{}: expected input channels in multiples of {GROUP}, found {}; use --method rtn",
+                    "{}: expected input channels in multiples of {group_size}, found {}; use --method rtn",
                     p.name, p.k
                 )));
             }
@@ -82,6 +86,7 @@ impl<'a> Awq<'a> {
         Ok(Awq {
             checkpoint,
             window,
+            group_size,
             x,
             cos,
             sin,
@@ -130,6 +135,7 @@ impl<'a> Awq<'a> {
             &w,
             arch.q_width(),
             &self.gram(first + 1, &attention, arch.q_width())?,
+            self.group_size,
         );
         add(&mut self.x, &matmul_nt(&attention, &dequantized(&o), o.k));
 
@@ -166,14 +172,14 @@ impl<'a> Awq<'a> {
         }
         let tokens = (x.len() / k) as f64;
         let size: Vec<f32> = size.iter().map(|s| (s / tokens) as f32).collect();
-        let s = search::scales(&w, k, &size, &gram);
+        let s = search::scales(&w, k, &size, &gram, self.group_size);
         for row in w.chunks_exact_mut(k) {
             row.iter_mut().zip(&s).for_each(|(w, s)| *w *= s);
         }
         for (row, a) in gram.chunks_exact_mut(k).zip(&s) {
             row.iter_mut().zip(&s).for_each(|(g, b)| *g /= a * b);
         }
-        Ok((search::clip(&w, k, &gram), s))
+        Ok((search::clip(&w, k, &gram, self.group_size), s))
     }
 
     fn gram(&self, pass: usize, x: &[f32], k: usize) -> Result<Vec<f32>, InferError> {

@@ -9,7 +9,7 @@ use macromac_format::{GROUP, QuantMatrix};
 use rayon::prelude::*;
 
 use super::matmul::matmul_nt;
-use crate::quant::quantize_row;
+use crate::quant::quantize_row_in;
 
 /// Trials of the exponent alpha: 0, 1/20, ... 19/20.
 const ALPHAS: usize = 20;
@@ -20,20 +20,20 @@ const CLIPS: usize = 10;
 const CLIP_STEP: f32 = 0.05;
 
 /// Scales of the input channels of `w` [n, k] that lose least: weights are multiplied by them and inputs divided. `size` is
-/// the mean magnitude of each input.
+/// the mean magnitude of each input, `group` the input channels that share a scale, 64 or 128.
 ///
 /// s = size^alpha (the paper's equation 5), or size^alpha / weight^(1 - alpha) with the mean magnitude of the weights
 /// within their groups, as the authors' implementation has it; both are tried for every alpha, and the better stays.
-pub fn scales(w: &[f32], k: usize, size: &[f32], gram: &[f32]) -> Vec<f32> {
+pub fn scales(w: &[f32], k: usize, size: &[f32], gram: &[f32], group: usize) -> Vec<f32> {
     let n = w.len() / k;
     let step = n.div_ceil(SCALE_ROWS);
     let sample: Vec<f32> = w.chunks_exact(k).step_by(step).flatten().copied().collect();
-    let weight = relative_size(w, k);
+    let weight = relative_size(w, k, group);
     let mut best = (f64::INFINITY, vec![1.0; k]);
     for alpha in (0..ALPHAS).map(|i| i as f32 / ALPHAS as f32) {
         for beta in [0.0, 1.0 - alpha] {
             let trial = normalized(size, &weight, alpha, beta);
-            let error = scaled_error(&sample, k, &trial, gram);
+            let error = scaled_error(&sample, k, &trial, gram, group);
             // Strictly smaller: the first of equal trials stays, whatever the machine.
             if error < best.0 {
                 best = (error, trial);
@@ -44,10 +44,10 @@ pub fn scales(w: &[f32], k: usize, size: &[f32], gram: &[f32]) -> Vec<f32> {
 }
 
 /// Mean over the rows of |w| / largest |w| of its group, by input channel.
-fn relative_size(w: &[f32], k: usize) -> Vec<f32> {
+fn relative_size(w: &[f32], k: usize, group: usize) -> Vec<f32> {
     let mut sum = vec![0f64; k];
     for row in w.chunks_exact(k) {
-        for (group, sum) in row.chunks(GROUP).zip(sum.chunks_mut(GROUP)) {
+        for (group, sum) in row.chunks(group).zip(sum.chunks_mut(group)) {
             let max = group.iter().fold(1e-12f32, |m, v| m.max(v.abs()));
             for (sum, v) in sum.iter_mut().zip(group) {
                 *sum += f64::from(v.abs() / max);
@@ -72,14 +72,14 @@ fn normalized(size: &[f32], weight: &[f32], alpha: f32, beta: f32) -> Vec<f32> {
 }
 
 /// tr(D G D^T) of `w` quantized under scales.
-fn scaled_error(w: &[f32], k: usize, scales: &[f32], gram: &[f32]) -> f64 {
+fn scaled_error(w: &[f32], k: usize, scales: &[f32], gram: &[f32], group: usize) -> f64 {
     let mut delta = w.to_vec();
     delta.par_chunks_exact_mut(k).for_each(|row| {
         let scaled: Vec<f32> = row.iter().zip(scales).map(|(w, s)| w * s).collect();
         let groups = k.div_ceil(GROUP);
         let (mut q, mut z) = (vec![0; k], vec![0; groups]);
         let mut s16 = vec![f16::ZERO; groups];
-        if quantize_row(0, &scaled, &mut q, &mut s16, &mut z).is_err() {
+        if quantize_row_in(group, 0, &scaled, &mut q, &mut s16, &mut z).is_err() {
             // Beyond FP16 under these scales: an infinite error is never the best.
             row.fill(f32::INFINITY);
             return;
@@ -100,8 +100,8 @@ fn scaled_error(w: &[f32], k: usize, scales: &[f32], gram: &[f32]) -> f64 {
 }
 
 /// Quantizes `w` [n, k], each group in the range that loses least. The lower and the upper end are searched separately, on a
-/// grid of both; the error counts what the groups before it in the row already lost.
-pub fn clip(w: &[f32], k: usize, gram: &[f32]) -> QuantMatrix {
+/// grid of both; the error counts what the groups before it in the row already lost. `group` divides k.
+pub fn clip(w: &[f32], k: usize, gram: &[f32], group: usize) -> QuantMatrix {
     let (n, groups) = (w.len() / k, k.div_ceil(GROUP));
     let mut m = QuantMatrix {
         n,
@@ -114,15 +114,23 @@ pub fn clip(w: &[f32], k: usize, gram: &[f32]) -> QuantMatrix {
         .zip(m.scales.par_chunks_mut(groups))
         .zip(m.zeros.par_chunks_mut(groups))
         .zip(w.par_chunks_exact(k))
-        .for_each(|(((q, scales), zeros), w)| clip_row(w, gram, q, scales, zeros));
+        .for_each(|(((q, scales), zeros), w)| clip_row(w, gram, group, (q, scales, zeros)));
     m
 }
 
-fn clip_row(w: &[f32], gram: &[f32], q: &mut [u8], scales: &mut [f16], zeros: &mut [u8]) {
+fn clip_row(
+    w: &[f32],
+    gram: &[f32],
+    group: usize,
+    (q, scales, zeros): (&mut [u8], &mut [f16], &mut [u8]),
+) {
     let k = w.len();
     let mut lost = vec![0f32; k];
-    for g in 0..scales.len() {
-        let at = g * GROUP..((g + 1) * GROUP).min(k);
+    // A scale and a zero for every 64 input channels, equal ones within a group.
+    let blocks = group / GROUP;
+    let params = scales.chunks_mut(blocks).zip(zeros.chunks_mut(blocks));
+    for (g, (scales, zeros)) in params.enumerate() {
+        let at = g * group..((g + 1) * group).min(k);
         let part = &w[at.clone()];
         let block = |i: usize| &gram[(at.start + i) * k..][at.clone()];
         // G's part of this group times what the earlier groups lost: the cross term.
@@ -157,7 +165,8 @@ fn clip_row(w: &[f32], gram: &[f32], q: &mut [u8], scales: &mut [f16], zeros: &m
             }
         }
         let (_, scale, zero) = best;
-        (scales[g], zeros[g]) = (scale, zero);
+        scales.fill(scale);
+        zeros.fill(zero);
         let (step, zero) = (scale.to_f32(), f32::from(zero));
         for (i, w) in at.clone().zip(part) {
             let v = quantum(*w, step, zero);

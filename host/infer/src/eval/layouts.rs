@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use macromac_format::manifest::ALIGN;
-use macromac_format::{Architecture, GROUP, Head, Layout};
+use macromac_format::{Architecture, Head, Layout};
 
 use super::size::{Sizes, Subject};
 use crate::fused::PassKind;
@@ -18,14 +18,6 @@ pub struct Impossible {
     pub reason: String,
 }
 
-/// How the output matrix of an image is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ImageHead {
-    Int4,
-    Int8,
-    Fp16,
-}
-
 /// All layouts: BF16, AutoAWQ GEMM at group sizes 64 and 128, and images with each head.
 pub fn layouts(subject: &Subject) -> (Vec<Sizes>, Vec<Impossible>) {
     let arch = &subject.architecture;
@@ -37,7 +29,7 @@ pub fn layouts(subject: &Subject) -> (Vec<Sizes>, Vec<Impossible>) {
             Err(reason) => impossible.push(Impossible { name, reason }),
         }
     }
-    for head in [ImageHead::Int4, ImageHead::Int8, ImageHead::Fp16] {
+    for head in Head::ALL {
         found.push(image(arch, head, subject.number_bytes));
     }
     (found, impossible)
@@ -170,42 +162,27 @@ fn autoawq(arch: &Architecture, group: usize, layout: &str) -> Result<Sizes, Str
 
 /// `model.bin` of an image: AWQ_MACRO blocks and the tensors of the PS, each piece filled up to
 /// a multiple of 4096.
-fn image(arch: &Architecture, head: ImageHead, number_bytes: u64) -> Sizes {
+fn image(arch: &Architecture, head: Head, number_bytes: u64) -> Sizes {
     let (name, what) = match head {
-        ImageHead::Int4 => ("macro-int4", "image, INT4 head"),
-        ImageHead::Int8 => ("macro-int8", "image, INT8 head as two INT4 macros"),
-        ImageHead::Fp16 => ("macro-fp16", "image, FP16 head on the PS"),
+        Head::Int4 => ("macro-int4", "image, INT4 head"),
+        Head::Int8 => ("macro-int8", "image, INT8 head as two INT4 macros"),
+        Head::Fp16 => ("macro-fp16", "image, FP16 head on the PS"),
     };
     let mut s = Sizes::new(name, what);
     let (h, vocab) = (arch.hidden_size, arch.vocab_size);
     let mut at = 0u64;
     let mut place = |bytes: u64| at += bytes.next_multiple_of(ALIGN);
-    for (id, pass) in arch.passes(Head::Int4).iter().enumerate() {
-        let (kind, layer) = PassKind::of(arch, id);
-        let k = match (kind, head) {
-            (PassKind::LmHead, ImageHead::Fp16) => continue,
-            // High and low halves of a weight multiply the same activation.
-            (PassKind::LmHead, ImageHead::Int8) => 2 * h.next_multiple_of(GROUP),
-            _ => pass.k,
-        };
-        let layout = Layout::new(pass.n, k);
-        let segment = layout.segment_bytes() as u64;
-        s.add_blocks(&kind.parts(arch, layer), k, layout.k_padded(), 4 * segment);
+    for (id, pass) in arch.passes(head).iter().enumerate() {
+        let segment = Layout::new(pass.n, pass.k).segment_bytes() as u64;
+        s.add_pass(arch, head, id, pass.k, 4 * segment);
         (0..4).for_each(|_| place(segment));
     }
-    // Tied: the blocks of the head are the embedding, but for the FP16 head, which is a plain tensor.
-    let copies = match (arch.tie_word_embeddings, head) {
-        (true, ImageHead::Fp16) | (false, ImageHead::Int4 | ImageHead::Int8) => 1,
-        (false, ImageHead::Fp16) => 2,
-        (true, _) => 0,
-    };
-    for _ in 0..copies {
-        let width = if head == ImageHead::Fp16 {
-            2
-        } else {
-            number_bytes
-        };
-        let bytes = (vocab * h) as u64 * width;
+    for t in arch.tensors(head) {
+        if !["embedding", "lm_head"].contains(&&*t.name) {
+            continue;
+        }
+        let fp16 = head == Head::Fp16 && t.name == arch.head_tensor();
+        let bytes = (vocab * h) as u64 * if fp16 { 2 } else { number_bytes };
         s.add_tensor("embed_tokens", bytes);
         place(bytes);
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use macromac_format::{Architecture, DType, GROUP, Image, MACRO_BYTES, TILE};
+use macromac_format::{Architecture, DType, GROUP, Head, Image, MACRO_BYTES, TILE};
 use serde::Serialize;
 
 use crate::InferError;
@@ -48,7 +48,7 @@ pub struct Parts {
 pub struct Contents {
     /// Numbers in 16 or 32 bits.
     pub full_precision: u64,
-    /// Quantized weights.
+    /// Quantized weights, INT4 and INT8.
     pub quantized: u64,
     /// Scales of groups.
     pub scales: u64,
@@ -158,24 +158,30 @@ impl Sizes {
         self.contents.overhead += bytes;
     }
 
-    /// Adds a matrix in blocks: `bytes` for `padded_k` input channels, of which `k` are the model's, and
-    /// the rows of `parts` (checkpoint name, rows); further rows are padding.
-    pub(super) fn add_blocks(
+    /// Adds a pass in blocks: `bytes` for `k` input channels and the rows of its matrices; further rows are padding.
+    pub(super) fn add_pass(
         &mut self,
-        parts: &[(String, usize)],
+        arch: &Architecture,
+        head: Head,
+        id: usize,
         k: usize,
-        padded_k: usize,
         bytes: u64,
     ) {
-        let groups = padded_k.div_ceil(GROUP) as u64;
+        let (kind, layer) = PassKind::of(arch, id);
+        // Nibbles of a row that are the model's: an INT8 weight has two, however far K was padded before it was doubled.
+        let nibbles = match (kind, head) {
+            (PassKind::LmHead, Head::Int8) => 2 * arch.hidden_size,
+            _ => k,
+        };
+        let groups = k.div_ceil(GROUP) as u64;
         let row_bytes = groups * (MACRO_BYTES / TILE) as u64;
         let mut rest = bytes;
-        for (name, rows) in parts {
-            let rows = *rows as u64;
-            *self.parts.of(name) += rows * row_bytes;
+        for (name, rows) in kind.parts(arch, layer) {
+            let rows = rows as u64;
+            *self.parts.of(&name) += rows * row_bytes;
             rest -= rows * row_bytes;
             let (weights, scales, zeros) = (
-                rows * k.div_ceil(2) as u64,
+                rows * nibbles.div_ceil(2) as u64,
                 rows * groups * 2,
                 (rows * groups).div_ceil(2),
             );
@@ -240,10 +246,9 @@ impl Subject {
         let (arch, manifest) = (image.architecture(), image.manifest());
         let mut file = Sizes::new("file", "model.bin of the image");
         for (id, pass) in manifest.passes.iter().enumerate() {
-            let (kind, layer) = PassKind::of(arch, id);
             let bytes = pass.segments.iter().map(|s| s.bytes).sum();
-            let parts = kind.parts(arch, layer);
-            file.add_blocks(&parts, pass.shape[1], pass.padded[1], bytes);
+            let head = manifest.quantization.head;
+            file.add_pass(arch, head, id, pass.shape[1], bytes);
         }
         let mut widest = 2;
         for t in &manifest.tensors {

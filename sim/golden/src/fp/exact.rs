@@ -42,7 +42,7 @@ fn split(bits: u32) -> (u32, Operand) {
 
 /// Rounds `(-1)^sign × frac × 2^exp`, frac != 0, to binary32 as IEEE does (ties to even, gradual
 /// underflow, overflow to infinity), and then flushes a subnormal result to the zero of its sign.
-fn round(sign: u32, exp: i32, frac: u128) -> u32 {
+pub fn round(sign: u32, exp: i32, frac: u128) -> u32 {
     let length = 128 - frac.leading_zeros() as i32;
     // Weight of the last kept bit: 24 significant bits, but never finer than 2^-149.
     let unit = (exp + length - 24).max(-149);
