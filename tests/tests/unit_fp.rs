@@ -107,7 +107,7 @@ impl Operator for mm_fp32_mul_int::Top {
 /// One operand pair a cycle, without a gap; each result is looked for exactly `LATENCY` cycles
 /// later.
 fn check<T: Operator>(h: &mut Harness<T>, operands: impl Iterator<Item = (u32, u32)>) -> usize {
-    let mut pipe = [None; 8];
+    let mut pipe = [None; 16];
     let mut count = 0;
     let mut operands = operands.fuse();
     loop {
@@ -126,7 +126,7 @@ fn check<T: Operator>(h: &mut Harness<T>, operands: impl Iterator<Item = (u32, u
         } else if next.is_none() && pipe[..T::LATENCY].iter().all(Option::is_none) {
             return count;
         }
-        pipe.copy_within(0..7, 1);
+        pipe.copy_within(0..15, 1);
         pipe[0] = next;
     }
 }
