@@ -27,7 +27,6 @@ trait Unit: Verilated {
     fn strip(i: &mut Self::In, valid: bool, beat: &Beat);
     fn acts(i: &mut Self::In, valid: bool, acts: &Acts);
     fn result_ready(i: &mut Self::In, ready: bool);
-    fn flush(i: &mut Self::In, flush: bool);
     fn outputs(o: &Self::Out) -> Outputs;
 }
 
@@ -81,9 +80,6 @@ macro_rules! unit {
             }
             fn result_ready(i: &mut Self::In, ready: bool) {
                 i.result_ready_i = u8::from(ready);
-            }
-            fn flush(i: &mut Self::In, flush: bool) {
-                i.flush_i = u8::from(flush);
             }
             fn outputs(o: &Self::Out) -> Outputs {
                 Outputs {
