@@ -65,19 +65,19 @@ fn mac2_equals_integers() {
         let other = |n: usize| operands[(7919 * n) % count];
         for n in 0..count {
             let ((q, z, m), i) = (of(n), &mut h.dut.i);
-            (i.weights0_i, i.zeros0_i, i.mant0_i) = (q, z, m.cast_unsigned());
+            (i.weights0_i, i.zeros0_i, i.mant0_i) = (q, z, m as u16);
             let (q, z, m) = other(n);
-            (i.weights1_i, i.zeros1_i, i.mant1_i) = (q, z, m.cast_unsigned());
+            (i.weights1_i, i.zeros1_i, i.mant1_i) = (q, z, m as u16);
             h.step();
             h.progress();
             if n >= 5 {
                 let (q, z, m) = of(n - 4);
                 let first = packed(q, z, m);
-                h.check_bits("p0_o", h.dut.o.p0_o, first.cast_unsigned() & P_BITS);
+                h.check_bits("p0_o", h.dut.o.p0_o, first as u64 & P_BITS);
                 let (q, z, m) = of(n - 5);
                 let (q1, z1, m1) = other(n - 4);
                 let both = packed(q, z, m) + packed(q1, z1, m1);
-                h.check_bits("p1_o", h.dut.o.p1_o, both.cast_unsigned() & P_BITS);
+                h.check_bits("p1_o", h.dut.o.p1_o, both as u64 & P_BITS);
             }
         }
     });
@@ -93,12 +93,12 @@ fn mac2_holds_without_enable() {
             let m = h.rng().random_range(-32767..=32767i16);
             let enabled = h.rng().random_bool(0.6);
             let i = &mut h.dut.i;
-            (i.weights0_i, i.zeros0_i, i.mant0_i) = (q, z, m.cast_unsigned());
+            (i.weights0_i, i.zeros0_i, i.mant0_i) = (q, z, m as u16);
             i.en_i = u8::from(enabled);
             h.step();
             h.progress();
             if sums.len() == 4 {
-                h.check_bits("p0_o", h.dut.o.p0_o, sums[0].cast_unsigned() & P_BITS);
+                h.check_bits("p0_o", h.dut.o.p0_o, sums[0] as u64 & P_BITS);
             }
             if enabled {
                 sums.push_back(packed(q, z, m));
@@ -176,7 +176,7 @@ fn slice_equals_its_twin_and_integers() {
                 i.mant_i = m
                     .iter()
                     .rev()
-                    .fold(0, |word, &m| word << 16 | u64::from(m.cast_unsigned()));
+                    .fold(0, |word, &m| word << 16 | u64::from(m as u16));
                 i.weights_i = std::array::from_fn(|r| history[r].0[r]);
                 i.zeros_i = std::array::from_fn(|r| history[r].1);
                 let sums: [i64; 8] = std::array::from_fn(|c| {
@@ -220,7 +220,7 @@ fn slice_equals_its_twin_and_integers() {
                         let wide = word(3 * j / 2) | word(3 * j / 2 + 1) << 32;
                         let p = (wide >> (48 * j % 32)) as u64 & P_BITS;
                         let want = sums[2 * j] + (sums[2 * j + 1] << 22);
-                        h.check_bits("packed sum", p, want.cast_unsigned() & P_BITS);
+                        h.check_bits("packed sum", p, want as u64 & P_BITS);
                     }
                 }
             }
@@ -279,7 +279,7 @@ fn check_terms(
     for next in operands.map(Some).chain([None; LATENCY]) {
         let (sum, scale, exp) = next.unwrap_or_default();
         let i = &mut h.dut.i;
-        i.sum_i = sum.cast_unsigned() & 0x3FF_FFFF;
+        i.sum_i = sum as u32 & 0x3FF_FFFF;
         (i.scale_i, i.exp_i) = (scale_port(scale), exp);
         h.step();
         h.progress();
@@ -393,7 +393,7 @@ fn lane_equals_golden() {
                 (i.sum_even_i, i.sum_odd_i) = (noise.0 & 0x3FF_FFFF, noise.1 & 0x3FF_FFFF);
                 if let Some((g, s)) = slot(cycle, 1) {
                     let (sum, _, exp) = groups_of_slots[g][s];
-                    let sum = sum.cast_unsigned() & 0x3FF_FFFF;
+                    let sum = sum as u32 & 0x3FF_FFFF;
                     i.odd_i = u8::from(s >= 8);
                     if s >= 8 {
                         (i.sum_odd_i, i.exp_odd_i) = (sum, exp);

@@ -47,10 +47,7 @@ fn words<const N: usize>(values: impl IntoIterator<Item = u32>, bits: usize) -> 
 }
 
 fn mantissas(acts: &Acts) -> impl Iterator<Item = u32> {
-    acts.mant
-        .iter()
-        .flatten()
-        .map(|&m| u32::from(m.cast_unsigned()))
+    acts.mant.iter().flatten().map(|&m| u32::from(m as u16))
 }
 
 fn exponents(acts: &Acts) -> impl Iterator<Item = u32> {

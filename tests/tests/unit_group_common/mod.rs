@@ -21,9 +21,13 @@ pub const QUAD: usize = 4;
 /// What the unit sees with a strip.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Beat {
+    /// The strip.
     pub data: Strip,
+    /// Of the tile's last macro.
     pub last: bool,
+    /// Format 2.
     pub shared: bool,
+    /// Vectors of the step.
     pub vectors: usize,
     /// Marks of the vectors; meaningful with the tile's last strip.
     pub nan: u16,
@@ -32,16 +36,21 @@ pub struct Beat {
 /// What the unit sees with the activations of a weight strip.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Acts {
-    /// Of each of the unit's vectors, taking part or not.
+    /// Four mantissas of each of the unit's vectors, taking part or not.
     pub mant: Vec<[i16; 4]>,
+    /// E of each of them.
     pub exp: Vec<u8>,
 }
 
 /// An output-channel tile in either format, and the vectors it meets.
 pub struct GroupTile {
+    /// Layout of the bytes.
     pub format: Format,
+    /// The tile as it lies in memory.
     pub bytes: Vec<u8>,
+    /// Its macros.
     pub groups: usize,
+    /// 1 to the unit's Batch.
     pub vectors: Vec<Vector>,
 }
 
