@@ -5,7 +5,7 @@
 // to Batch vectors, 8 output channels at a time. Strips -> unpacker -> per vector exact group sums -> per two
 // vectors a term lane with 16 accumulators -> results.
 //
-// Latency:    LATENCY cycles from the last strip of a tile to its first result_valid_o: 59.
+// Latency:    59 cycles from the last strip of a tile to its first result_valid_o.
 // Throughput: 1 strip a cycle, from macro to macro and from tile to tile, if a tile has 8 groups or more (at
 //             Batch vectors; with fewer vectors fewer) and each result is taken within 4 cycles.
 // Stalls:     a rigid pipeline behind the input: nothing in it ever waits. strip_ready_o depends on

@@ -6,7 +6,7 @@
 //
 // Latency:    12 cycles from tile_done_i to result_valid_o.
 // Throughput: a vector every 8 cycles, if results are taken within 4 cycles; a cycle more from tile to tile.
-// Stalls:     free_o = 0 while both halves are in use; depends on registers only. result_valid_o and
+// Stalls:     free_o = 0 while both halves are in use; from a register. result_valid_o and
 //             result_data_o come from registers.
 // Numerics:   a vector marked at the end of its tile has 7FC00000 everywhere.
 //
@@ -55,10 +55,12 @@ module mm_group_results #(
 
   // ---- halves: begun in order, done in order, read in order ----
   logic [1:0]         used_d, used_q, done_d, done_q;
-  logic               begin_q, write_q, read_q;
+  logic               begin_d, begin_q, write_q, read_q, free_q;
   logic [VecBits-1:0] vectors_q [2];
   logic [Batch-1:0]   nan_q [2];
   logic               read_end;
+
+  assign begin_d = begin_q ^ tile_end_i;
 
   always_comb begin
     used_d = used_q;
@@ -78,12 +80,14 @@ module mm_group_results #(
       begin_q <= 1'b0;
       write_q <= 1'b0;
       read_q  <= 1'b0;
+      free_q  <= 1'b1;
     end else begin
       used_q  <= used_d;
       done_q  <= done_d;
-      begin_q <= begin_q ^ tile_end_i;
+      begin_q <= begin_d;
       write_q <= write_q ^ tile_done_i;
       read_q  <= read_q ^ read_end;
+      free_q  <= ~used_d[begin_d];
     end
   end
 
@@ -94,7 +98,7 @@ module mm_group_results #(
     end
   end
 
-  assign free_o    = ~used_q[begin_q];
+  assign free_o    = free_q;
   assign wr_bank_o = write_q;
 
   // ---- read: 8 words a vector; at most two vectors between here and the receiver ----
@@ -202,7 +206,7 @@ module mm_group_results #(
       result_valid_o && !result_ready_i && !flush_i |=> result_valid_o && $stable(result_data_o));
   // A tile begins only in a free half.
   a_half_free : assert property (@(posedge clk_i) disable iff (!rst_ni)
-      tile_end_i |-> free_o);
+      tile_end_i |-> free_o && !used_q[begin_q]);
   // A tile is done only after it has begun.
   a_done_begun : assert property (@(posedge clk_i) disable iff (!rst_ni)
       tile_done_i |-> used_q[write_q] && !done_q[write_q]);
