@@ -42,8 +42,10 @@ check-autoawq:  ## AutoAWQ and transformers read our AutoAWQ checkpoints (instal
 	@scripts/setup
 	@scripts/check-autoawq
 
-synth-unit:  ## what a MACRO_MAC costs on the K26 (estimate by yosys; target/synth/)
+synth-unit:  ## what a unit of either profile costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96
+	@scripts/synth mm_dsp_mac2 --no-modules --max-lut 0 --max-ff 0 --dsp 1
+	@scripts/synth mm_group_mac --max-lut 7000 --max-ff 11000 --dsp 132 --max-levels 6
 
 awq-full-size:  ## AWQ of Qwen2.5-0.5B's shape on 64 k tokens: time, peak memory (docs/results/awq-full-size.json; half an hour)
 	@scripts/awq-full-size
