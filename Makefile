@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated generate synth-unit clean
+.PHONY: help run test lint setup canary check-generated generate synth synth-unit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ generate:  ## regenerate what comes from rtl/regs/macromac.rdl
 
 check-generated:  ## fail when a generated file is stale
 	@scripts/check-generated
+
+synth:  ## what the whole device costs on the K26, both profiles (estimate by yosys; target/synth/)
+	@scripts/synth-profile paper
+	@scripts/synth-profile kv260
 
 synth-unit:  ## what a MACRO_MAC costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96
