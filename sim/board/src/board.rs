@@ -24,6 +24,7 @@ const SLOWEST: u64 = 50;
 pub struct Board {
     machine: Machine,
     caps: Capabilities,
+    clock_hz: u64,
     completion: u64,
     ring: Option<u32>,
     program: Vec<Step>,
@@ -47,6 +48,7 @@ impl Board {
             | u32::from(weights.prot) << regs::AXI_ATTR_WEIGHT_PROT_SHIFT
             | u32::from(data.cache) << regs::AXI_ATTR_DATA_CACHE_SHIFT
             | u32::from(data.prot) << regs::AXI_ATTR_DATA_PROT_SHIFT;
+        let clock_hz = config.clock_hz;
         let (watchdog, drain_cycles) = (config.watchdog, config.drain_cycles);
         let step_interrupts = config.step_interrupts;
         let mut machine = Machine::new(config)?;
@@ -56,6 +58,7 @@ impl Board {
         let mut board = Self {
             machine,
             caps,
+            clock_hz,
             completion,
             ring: None,
             program: Vec::new(),
@@ -203,7 +206,7 @@ impl Board {
         self.machine.wait_idle(
             "the device does not stop",
             limit,
-            self.caps.profile.clock_hz(),
+            self.clock_hz,
         )?;
         self.program.clear();
         Ok(())
@@ -252,7 +255,7 @@ impl Board {
     }
 
     fn cycles(&self, time: Duration) -> u64 {
-        let cycles = time.as_nanos() * u128::from(self.caps.profile.clock_hz()) / 1_000_000_000;
+        let cycles = time.as_nanos() * u128::from(self.clock_hz) / 1_000_000_000;
         u64::try_from(cycles).unwrap_or(u64::MAX)
     }
 }
@@ -393,7 +396,7 @@ impl Platform for Board {
 
     fn reset(&mut self) -> Result<(), DriverError> {
         self.machine.store(regs::CTRL, regs::CTRL_SOFT_RESET_MASK)?;
-        let clock = self.caps.profile.clock_hz();
+        let clock = self.clock_hz;
         self.machine.wait_idle(
             "the device does not come back from reset",
             self.drain_cycles,
@@ -408,7 +411,7 @@ impl Platform for Board {
     fn elapse(&mut self, ps: Duration) -> Result<(), DriverError> {
         const NS: u128 = 1_000_000_000;
         self.machine.alive()?;
-        self.owed += ps.as_nanos() * u128::from(self.caps.profile.clock_hz());
+        self.owed += ps.as_nanos() * u128::from(self.clock_hz);
         let cycles = u64::try_from(self.owed / NS).unwrap_or(u64::MAX);
         self.owed %= NS;
         self.run(cycles)

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use macromac_driver::Profile;
+
 use crate::axi::Attributes;
 use crate::timing::{MemoryTiming, PORTS, PortConfig, SimpleTiming};
 
@@ -15,6 +17,12 @@ pub enum MemoryModel {
 
 /// A board.
 pub struct BoardConfig {
+    /// Arithmetic of the device in its programmable logic.
+    pub profile: Profile,
+    /// Activation vectors that share a pass: 1 for `paper`; 1, 8 or 16 for `kv260`.
+    pub batch: u32,
+    /// PL clock in Hz.
+    pub clock_hz: u64,
     /// Seed of everything random: the memory's pauses and the registers of the RTL that reset leaves alone.
     pub seed: u64,
     /// Timing of the memory.
@@ -47,7 +55,11 @@ impl BoardConfig {
 
     /// A board with this memory, all else as on a KV260.
     pub fn new(seed: u64, memory: MemoryModel) -> Self {
+        let profile = Profile::Paper;
         Self {
+            profile,
+            batch: 1,
+            clock_hz: profile.clock_hz(),
             seed,
             memory,
             dma_base: Self::HIGH_BASE,
@@ -65,6 +77,20 @@ impl BoardConfig {
             step_interrupts: false,
             register_hold: 0,
             waves: waves_from_environment(seed),
+        }
+    }
+
+    /// The same with the device of a profile, at its batch and clock.
+    pub fn with_profile(self, profile: Profile) -> Self {
+        let batch = match profile {
+            Profile::Paper => 1,
+            Profile::Kv260 => 8,
+        };
+        Self {
+            profile,
+            batch,
+            clock_hz: profile.clock_hz(),
+            ..self
         }
     }
 
