@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use macromac_driver::Accelerator;
+use macromac_driver::{Accelerator, Profile};
 use macromac_infer::eval::perplexity::{Options, Perplexity, Scored, perplexity, score_window};
 use macromac_infer::{
     Checkpoint, InferError, Model, Source, Tokenizer, cpu_device, golden_device, pack,
@@ -41,7 +41,7 @@ fn options(context: usize, chunks: Option<usize>, scored: Scored) -> Options {
 impl Demo {
     fn device(&self, golden: bool) -> Result<Box<dyn Accelerator>, InferError> {
         Ok(match golden {
-            true => Box::new(golden_device(self.source.clone())?),
+            true => Box::new(golden_device(self.source.clone(), Profile::Paper)?),
             false => Box::new(cpu_device(self.source.clone())),
         })
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::f16;
+use macromac_driver::Profile;
 use macromac_format::{Head, Image, QuantMatrix};
 use macromac_infer::autoawq::Packed;
 use macromac_infer::{
@@ -87,7 +88,7 @@ fn tiny_a_equals_transformers_at_every_position() {
         let want = words(&format!("logits_{case}"));
         let mut cpu = cpu_device(source.clone());
         let mut direct = cpu_device(checkpoint.clone());
-        let mut golden = golden_device(source.clone()).unwrap();
+        let mut golden = golden_device(source.clone(), Profile::Paper).unwrap();
         let mut cpu = Session::new(&model, &mut cpu);
         let mut golden = Session::new(&model, &mut golden);
         let direct_model = Model::load(checkpoint.clone()).unwrap();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use macromac_driver::Profile;
 use macromac_infer::{
     Checkpoint, Model, Session, Source, Tokenizer, cpu_device, golden_device, pack,
 };
@@ -25,7 +26,7 @@ fn worst(checkpoint: &Path, texts: &[&str]) -> f32 {
     let mut worst = 0f32;
     for text in texts {
         let tokens = tokenizer.encode(text).unwrap();
-        let mut golden = golden_device(source.clone()).unwrap();
+        let mut golden = golden_device(source.clone(), Profile::Paper).unwrap();
         let mut cpu = cpu_device(source.clone());
         let mut golden = Session::new(&model, &mut golden);
         let mut cpu = Session::new(&model, &mut cpu);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::f16;
+use macromac_driver::Profile;
 use macromac_infer::{Checkpoint, Model, Session, Source, cpu_device, golden_device, pack};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize_to_file};
@@ -182,7 +183,7 @@ fn an_untied_head_is_stored_apart_from_the_embedding() {
     }
     let source = Arc::new(source);
     let model = Model::load(source.clone()).unwrap();
-    let mut golden = golden_device(source.clone()).unwrap();
+    let mut golden = golden_device(source.clone(), Profile::Paper).unwrap();
     let mut cpu = cpu_device(source);
     let mut golden = Session::new(&model, &mut golden);
     let mut cpu = Session::new(&model, &mut cpu);

@@ -29,7 +29,7 @@ fn one_pass_equals_golden() {
     for (case, (n, k)) in SHAPES.into_iter().enumerate() {
         let matrices = [Matrix::random(n, k, case as u64)];
         let mut device = device(BoardConfig::ideal(), &matrices);
-        device.set_program(&[0]).unwrap();
+        device.set_program(&[0], 1).unwrap();
         for round in 0..2 {
             let before = device.platform().cycle();
             check_step(&mut device, &matrices[0], 1000 + round).unwrap();
@@ -58,7 +58,7 @@ fn one_board_runs_all_shapes_around_the_ring() {
         let mut device = device(config, &matrices);
         // An odd ring with repetitions, so slots and neighbours vary.
         let program = [0, 4, 2, 2, 3, 1, 5, 6, 0, 4, 1];
-        device.set_program(&program).unwrap();
+        device.set_program(&program, 1).unwrap();
         for round in 0..2u64 {
             for (at, pass) in program.iter().enumerate() {
                 check_step(&mut device, &matrices[*pass], 100 * round + at as u64).unwrap();
@@ -77,7 +77,7 @@ fn another_program_replaces_the_running_one() {
         .iter()
         .enumerate()
     {
-        device.set_program(program).unwrap();
+        device.set_program(program, 1).unwrap();
         // Never a whole round and often not even a whole step: prefetched weights are to be dropped.
         for (at, pass) in program.iter().take(1 + round % 2).enumerate() {
             check_step(&mut device, &matrices[*pass], (10 * round + at) as u64).unwrap();
@@ -144,14 +144,14 @@ fn progress_is_never_ahead_of_memory() {
 fn rows_can_be_read_before_the_pass_ends() {
     let matrices = [Matrix::random(3000, 128, 4)];
     let mut device = device(BoardConfig::typical(1), &matrices);
-    device.set_program(&[0]).unwrap();
+    device.set_program(&[0], 1).unwrap();
     let x = matrices[0].input(9);
     let golden = matrices[0].golden(&x);
-    device.submit(&x).unwrap();
+    let step = device.submit(&x).unwrap();
     let (mut y, mut done, mut pieces) = (vec![0.0; 3000], 0, 0);
     while done < y.len() {
-        let rows = device.wait_rows(done + 1).unwrap();
-        device.read_rows(done, &mut y[done..rows]).unwrap();
+        let rows = device.wait_rows(step, done + 1).unwrap();
+        device.read_rows(step, 0, done, &mut y[done..rows]).unwrap();
         (done, pieces) = (rows, pieces + 1);
     }
     system_support::compare(&y, &golden, 0);
@@ -164,7 +164,7 @@ fn units_are_busy_when_memory_is() {
     for (n, k) in [(32, 256), (32, 2048), (256, 256), (640, 896), (128, 4864)] {
         let matrices = [Matrix::random(n, k, 7)];
         let mut device = device(BoardConfig::ideal(), &matrices);
-        device.set_program(&[0]).unwrap();
+        device.set_program(&[0], 1).unwrap();
         let before = device.counters().unwrap().unwrap();
         check_step(&mut device, &matrices[0], 1).unwrap();
         let after = device.counters().unwrap().unwrap();
@@ -188,7 +188,7 @@ fn two_runs_are_equal_cycle_by_cycle() {
     let run = || -> (u64, Counters) {
         let matrices = [(64, 128), (200, 448)].map(|(n, k)| Matrix::random(n, k, k as u64));
         let mut device = device(BoardConfig::random(11), &matrices);
-        device.set_program(&[0, 1]).unwrap();
+        device.set_program(&[0, 1], 1).unwrap();
         for round in 0..2 {
             check_step(&mut device, &matrices[0], round).unwrap();
             device
@@ -260,7 +260,7 @@ fn padding_adds_nothing() {
     let x: Vec<f32> = (0..k).map(|_| rng.random_range(-3.0..3.0)).collect();
     let expected: Vec<f32> = (0..n).map(|row| unpadded_sum(&matrix, row, &x)).collect();
     let mut device = device(BoardConfig::ideal(), &[packed]);
-    device.set_program(&[0]).unwrap();
+    device.set_program(&[0], 1).unwrap();
     let mut y = vec![0.0; n];
     device.run_step(&x, &mut y).unwrap();
     // Equal as numbers: the sign of a zero may differ (docs/arithmetic.md, section 3).

@@ -127,7 +127,7 @@ fn the_configuration_hash_is_that_of_the_contract() {
 fn counters_tell_one_reason_for_every_idle_cycle() {
     let matrices = matrices();
     let mut device = device(BoardConfig::random(9), &matrices);
-    device.set_program(&[0, 1, 2]).unwrap();
+    device.set_program(&[0, 1, 2], 1).unwrap();
     let before = device.counters().unwrap().unwrap();
     for round in 0..2 {
         for (pass, matrix) in matrices.iter().enumerate() {

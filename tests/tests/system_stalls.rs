@@ -16,7 +16,7 @@ fn matrices() -> [Matrix; 3] {
 /// Cycles of two rounds, compared with golden.
 fn two_rounds(config: BoardConfig, matrices: &[Matrix]) -> u64 {
     let mut device = device(config, matrices);
-    device.set_program(&[0, 1, 2]).unwrap();
+    device.set_program(&[0, 1, 2], 1).unwrap();
     let begin = device.platform().cycle();
     for round in 0..2 {
         for (pass, matrix) in matrices.iter().enumerate() {
@@ -95,7 +95,7 @@ fn the_stream_runs_ahead_of_the_processor() {
     let run = |pause: u64| {
         let config = BoardConfig::new(2, MemoryModel::Simple(ports));
         let mut device = device(config, &matrices);
-        device.set_program(&[0, 1]).unwrap();
+        device.set_program(&[0, 1], 1).unwrap();
         let mut cycles = 0;
         for step in 0..6 {
             device

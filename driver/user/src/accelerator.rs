@@ -9,6 +9,8 @@ use crate::DriverError;
 pub enum Profile {
     /// FP32 processing elements at 200 MHz: the paper's accelerator.
     Paper,
+    /// Exact group sums at 300 MHz, several vectors a pass.
+    Kv260,
 }
 
 impl Profile {
@@ -16,6 +18,7 @@ impl Profile {
     pub fn name(self) -> &'static str {
         match self {
             Profile::Paper => "paper",
+            Profile::Kv260 => "kv260",
         }
     }
 
@@ -23,7 +26,26 @@ impl Profile {
     pub fn clock_hz(self) -> u64 {
         match self {
             Profile::Paper => 200_000_000,
+            Profile::Kv260 => 300_000_000,
         }
+    }
+}
+
+/// A submitted step, to wait for it and to read its results.
+///
+/// Its results can be read until the second submission after it; a program set anew forgets all tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// A ticket; devices number theirs so that none ever comes twice.
+    pub fn new(number: u64) -> Self {
+        Ticket(number)
+    }
+
+    /// Its number.
+    pub fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -71,47 +93,72 @@ pub struct Counters {
 /// A device (or its stand-in) that holds a model's weight matrices and multiplies activations with them.
 ///
 /// Passes are numbered as in the image's pass table. A *program* is the order in which a token consumes passes; it is
-/// a ring: after its last step comes its first again, so a device may prefetch across the token boundary.
+/// a ring: after its last step comes its first again, so a device may prefetch across the token boundary. A step multiplies
+/// one matrix with up to as many vectors as the program was set for; no vector's results depend on the others.
 pub trait Accelerator {
     /// Arithmetic of this device; `None` where products are plain FP32 on the CPU.
     fn profile(&self) -> Option<Profile>;
 
+    /// Vectors that a pass may share, at least 1.
+    fn batch(&self) -> usize;
+
     /// Shapes of all passes, by pass number.
     fn passes(&self) -> &[PassShape];
 
-    /// Makes `program` (pass numbers) the ring; the next [`submit`](Self::submit) is its first step. Setting the program that is
-    /// already there, between two rounds, costs nothing.
+    /// Makes `program` (pass numbers) the ring, each step for up to `vectors` vectors; the next [`submit`](Self::submit) is its
+    /// first step. Setting the program that is already there, between two rounds, costs nothing.
     ///
     /// # Errors
-    /// If a pass number does not exist, the program is empty, or the device failed.
-    fn set_program(&mut self, program: &[usize]) -> Result<(), DriverError>;
+    /// If a pass number does not exist, the program is empty, `vectors` is not 1 to [`batch`](Self::batch), or the device failed.
+    fn set_program(&mut self, program: &[usize], vectors: usize) -> Result<(), DriverError>;
 
-    /// Hands over the activations of the next step: `x` has the pass's K values (FP32).
+    /// Hands over the activations of the next step: `x` has K values (FP32) for each of 1 to the program's number of vectors, vector
+    /// after vector. The vectors that are not given are zeros to the device; their results cannot be read.
+    ///
+    /// Two steps may be in flight: a third submission waits for the first of them.
     ///
     /// # Errors
     /// If `x` has the wrong length or the device failed.
-    fn submit(&mut self, x: &[f32]) -> Result<(), DriverError>;
+    fn submit(&mut self, x: &[f32]) -> Result<Ticket, DriverError>;
 
-    /// Waits until at least `rows` results of the submitted step are finished; returns how many are.
+    /// Waits until at least `rows` results of each vector of a submitted step are finished; returns how many are.
     ///
     /// # Errors
-    /// If the device reports a fault or the wait times out.
-    fn wait_rows(&mut self, rows: usize) -> Result<usize, DriverError>;
+    /// If the ticket has expired, there are not so many rows, the device reports a fault, or the wait times out.
+    fn wait_rows(&mut self, ticket: Ticket, rows: usize) -> Result<usize, DriverError>;
 
-    /// Copies finished results `first .. first + out.len()` of the submitted step.
+    /// Copies finished results `first .. first + out.len()` of vector `vector` of a submitted step.
     ///
     /// # Errors
-    /// If the rows are out of range or not finished.
-    fn read_rows(&mut self, first: usize, out: &mut [f32]) -> Result<(), DriverError>;
+    /// If the ticket has expired, the vector was not given, or the rows are out of range or not finished.
+    fn read_rows(
+        &mut self,
+        ticket: Ticket,
+        vector: usize,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<(), DriverError>;
 
-    /// One whole step: submit, wait for all rows, read them.
+    /// Waits for a submitted step and reads it whole: `y` has N values for each vector that was given, vector after vector; it may
+    /// end after any of them.
     ///
     /// # Errors
-    /// As the three calls it makes.
+    /// As [`wait_rows`](Self::wait_rows) and [`read_rows`](Self::read_rows).
+    fn finish(&mut self, ticket: Ticket, n: usize, y: &mut [f32]) -> Result<(), DriverError> {
+        self.wait_rows(ticket, n)?;
+        for (vector, y) in y.chunks_mut(n.max(1)).enumerate() {
+            self.read_rows(ticket, vector, 0, y)?;
+        }
+        Ok(())
+    }
+
+    /// One whole step of one vector: submit, wait for all rows, read them.
+    ///
+    /// # Errors
+    /// As the calls it makes.
     fn run_step(&mut self, x: &[f32], y: &mut [f32]) -> Result<(), DriverError> {
-        self.submit(x)?;
-        self.wait_rows(y.len())?;
-        self.read_rows(0, y)
+        let ticket = self.submit(x)?;
+        self.finish(ticket, y.len(), y)
     }
 
     /// Charges time that the PS spends computing. The simulated board lets its PL clock run on meanwhile; a real device ignores it,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use macromac_format::{GROUP, PORTS, TILE};
+
 use crate::ring::{SLOTS, ahead, slot};
 use crate::upload::{ALIGN, Pass, check_capabilities, upload};
 use crate::{
     Accelerator, BufferId, BufferUse, Completion, Counters, DriverError, PassShape, PassWeights,
-    Platform, Profile, SegmentRef, Step,
+    Platform, Profile, SegmentRef, Step, Ticket,
 };
 
 /// A pass of at least so many tile rows reports its progress on the way; a shorter one is over before a report would help.
@@ -18,6 +20,8 @@ const SLOWEST: u32 = 50;
 /// What a step may take besides its stream: interrupts, scheduling, a busy memory.
 const DEFAULT_PATIENCE: Duration = Duration::from_millis(50);
 
+/// Output channels of a tile row.
+const ROW: usize = TILE * PORTS;
 /// More rows than a step can have: a wait for them ends with the step.
 const WHOLE_STEP: u32 = u32::MAX;
 
@@ -25,29 +29,47 @@ const WHOLE_STEP: u32 = u32::MAX;
 struct Loaded {
     /// As given by `set_program`.
     program: Vec<usize>,
+    /// Vectors of every step.
+    vectors: usize,
     /// Pass of each step in the ring: the program, or the program twice if it is a single step.
     ring: Vec<usize>,
     /// Ring index of the next submission. Kept apart from `submitted`, since most ring lengths do not divide 2^32.
     next: usize,
     /// Steps submitted since the program was loaded, modulo 2^32; equals the doorbell.
     submitted: u32,
-    /// The step that was submitted last.
-    current: Option<Current>,
+    /// The last two submissions, the older one first: those that may be in flight, and whose results are still there.
+    recent: [Option<Submitted>; 2],
 }
 
-/// The submitted step.
+/// A submitted step.
 #[derive(Clone, Copy)]
-struct Current {
+struct Submitted {
+    ticket: Ticket,
+    /// The doorbell that released it: it is complete when so many steps are done.
+    doorbell: u32,
     pass: usize,
     slot: usize,
-    /// Results known to be in memory, padding cut off.
+    /// Vectors that were given.
+    vectors: usize,
+    /// Results of each vector known to be in memory, padding cut off.
     finished: usize,
+}
+
+impl Loaded {
+    fn find(&mut self, ticket: Ticket) -> Result<&mut Submitted, DriverError> {
+        let mut recent = self.recent.iter_mut().flatten();
+        recent.find(|step| step.ticket == ticket).ok_or_else(|| {
+            DriverError::Sequence(
+                "this ticket has expired: its results were there until the second submission after it".into(),
+            )
+        })
+    }
 }
 
 /// A model on a platform: the hardware's [`Accelerator`].
 ///
 /// Weights are uploaded once. A program is written to the device's ring when it is set and replayed from then on;
-/// a step costs one vector in, one doorbell, one wait and one vector out.
+/// a step costs its vectors in, one doorbell, one wait and its vectors out.
 pub struct Device<P: Platform> {
     platform: P,
     profile: Profile,
@@ -55,13 +77,16 @@ pub struct Device<P: Platform> {
     passes: Vec<Pass>,
     activations: Slots,
     results: Slots,
+    batch: usize,
     loaded: Option<Loaded>,
-    /// Bytes of one vector on their way; kept so that a step allocates nothing.
+    /// Tickets given out.
+    tickets: u64,
+    /// Bytes on their way; kept so that a step allocates nothing.
     bytes: Vec<u8>,
     patience: Duration,
 }
 
-/// One buffer that holds [`SLOTS`] vectors.
+/// One buffer that holds the vectors of [`SLOTS`] steps.
 struct Slots {
     buffer: BufferId,
     stride: u64,
@@ -100,7 +125,9 @@ impl<P: Platform> Device<P> {
         let caps = platform.capabilities();
         check_capabilities(&caps)?;
         let passes = upload(&mut platform, &caps, passes)?;
-        let largest = |bytes: fn(&Pass) -> usize| passes.iter().map(bytes).max().unwrap_or(0);
+        let batch = caps.batch as usize;
+        let largest =
+            |bytes: fn(&Pass) -> usize| batch * passes.iter().map(bytes).max().unwrap_or(0);
         let (x, y) = (largest(Pass::activation_bytes), largest(Pass::result_bytes));
         let activations = Slots::new(&mut platform, x, BufferUse::Activations)?;
         let results = Slots::new(&mut platform, y, BufferUse::Results)?;
@@ -111,7 +138,9 @@ impl<P: Platform> Device<P> {
             passes,
             activations,
             results,
+            batch,
             loaded: None,
+            tickets: 0,
             bytes: Vec::with_capacity(x.max(y)),
             patience: DEFAULT_PATIENCE,
         })
@@ -134,7 +163,7 @@ impl<P: Platform> Device<P> {
     }
 
     /// The descriptor-level step of ring index `index`.
-    fn step(&self, ring: &[usize], index: usize) -> Step {
+    fn step(&self, ring: &[usize], index: usize, vectors: usize) -> Step {
         let pass = &self.passes[ring[index]];
         let slot = slot(index, ring.len());
         let report_tile_rows = if pass.tile_rows < REPORT_FROM_TILE_ROWS {
@@ -146,6 +175,9 @@ impl<P: Platform> Device<P> {
             groups: pass.groups,
             tile_rows: pass.tile_rows,
             report_tile_rows,
+            // set_program has seen that it is at most the batch, and check_capabilities that this fits.
+            vectors: vectors as u8,
+            packing: pass.packing,
             weights: pass.weights,
             activations: self.activations.at(slot),
             results: self.results.at(slot),
@@ -153,8 +185,8 @@ impl<P: Platform> Device<P> {
     }
 
     /// How long a wait for `pass` may take: as much again goes to the step that may run before it.
-    fn limit(&self, pass: &Pass) -> Duration {
-        let cycles = pass.ideal_cycles() as f64;
+    fn limit(&self, pass: &Pass, vectors: usize) -> Duration {
+        let cycles = pass.ideal_cycles(vectors) as f64;
         let ideal = Duration::from_secs_f64(cycles / self.profile.clock_hz() as f64);
         self.patience + 2 * SLOWEST * ideal
     }
@@ -170,33 +202,31 @@ impl<P: Platform> Device<P> {
     /// Waits until the step before the newest is complete, so that its slot may be written again.
     fn make_room(&mut self) -> Result<(), DriverError> {
         let loaded = loaded(&mut self.loaded)?;
-        let Some(current) = loaded.current else {
+        // Two in flight after the coming submission: the newest one now, and that one.
+        let [Some(old), _] = loaded.recent else {
             return Ok(());
         };
-        // Two in flight after the coming submission: the newest one now, and that one.
-        let needed = loaded.submitted.wrapping_sub(1);
-        if ahead(self.platform.completion().steps_done, needed) >= 0 {
+        let vectors = loaded.vectors;
+        if ahead(self.platform.completion().steps_done, old.doorbell) >= 0 {
             return Ok(());
         }
-        let limit = self.limit(&self.passes[current.pass]);
-        let waited = self.platform.wait(needed, WHOLE_STEP, limit);
+        let limit = self.limit(&self.passes[old.pass], vectors);
+        let waited = self.platform.wait(old.doorbell, WHOLE_STEP, limit);
         self.lost(waited)?;
         Ok(())
     }
 
-    /// Takes note of what a completion record says about the newest step; gives its finished rows.
-    fn note(&mut self, seen: Completion) -> Result<usize, DriverError> {
-        let loaded = loaded(&mut self.loaded)?;
-        let submitted = loaded.submitted;
-        let current = loaded.current.as_mut().ok_or_else(no_step)?;
-        let n = self.passes[current.pass].shape.n;
-        let lead = ahead(seen.steps_done, submitted);
+    /// Takes note of what a completion record says about a step; gives its finished rows.
+    fn note(&mut self, ticket: Ticket, seen: Completion) -> Result<usize, DriverError> {
+        let step = loaded(&mut self.loaded)?.find(ticket)?;
+        let n = self.passes[step.pass].shape.n;
+        let lead = ahead(seen.steps_done, step.doorbell);
         if lead >= 0 {
-            current.finished = n;
+            step.finished = n;
         } else if lead == -1 {
-            current.finished = current.finished.max(n.min(seen.rows_done as usize));
+            step.finished = step.finished.max(n.min(seen.rows_done as usize));
         }
-        Ok(current.finished)
+        Ok(step.finished)
     }
 }
 
@@ -211,10 +241,21 @@ fn loaded(field: &mut Option<Loaded>) -> Result<&mut Loaded, DriverError> {
     })
 }
 
-fn no_step() -> DriverError {
-    DriverError::Sequence(
-        "no step was submitted since the program was set: submit one first".into(),
-    )
+/// Cuts results that begin with row `first` where a tile row of `row` ends.
+fn split_at_rows(out: &mut [f32], first: usize, row: usize) -> impl Iterator<Item = &mut [f32]> {
+    let (head, tail) = out.split_at_mut(out.len().min(row - first % row));
+    std::iter::once(head).chain(tail.chunks_mut(row))
+}
+
+/// Puts a vector's group-major places in order: piece i of `len` bytes of vector `vector` lies at `(i * vectors + vector) * len`.
+fn pieces(
+    vector: usize,
+    vectors: usize,
+    len: usize,
+) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (vector..)
+        .step_by(vectors)
+        .map(move |at| at * len..(at + 1) * len)
 }
 
 impl<P: Platform> Accelerator for Device<P> {
@@ -222,15 +263,27 @@ impl<P: Platform> Accelerator for Device<P> {
         Some(self.profile)
     }
 
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
     fn passes(&self) -> &[PassShape] {
         &self.shapes
     }
 
-    fn set_program(&mut self, program: &[usize]) -> Result<(), DriverError> {
+    fn set_program(&mut self, program: &[usize], vectors: usize) -> Result<(), DriverError> {
         if let Some(loaded) = &self.loaded {
-            if loaded.program == program && loaded.next % program.len() == 0 {
+            let same = loaded.program == program && loaded.vectors == vectors;
+            if same && loaded.next % program.len() == 0 {
                 return Ok(());
             }
+        }
+        if vectors == 0 || vectors > self.batch {
+            return Err(DriverError::Shape {
+                what: "vectors of a program, 1 to the device's batch".into(),
+                expected: self.batch,
+                found: vectors,
+            });
         }
         if program.is_empty() {
             return Err(DriverError::BadStep {
@@ -258,111 +311,147 @@ impl<P: Platform> Accelerator for Device<P> {
             program.to_vec()
         };
         let steps: Vec<Step> = (0..ring.len())
-            .map(|index| self.step(&ring, index))
+            .map(|index| self.step(&ring, index, vectors))
             .collect();
         // Whatever ran before is stopped or lost from here on.
         self.loaded = None;
         self.platform.load_program(&steps)?;
         self.loaded = Some(Loaded {
             program: program.to_vec(),
+            vectors,
             ring,
             next: 0,
             submitted: 0,
-            current: None,
+            recent: [None; 2],
         });
         Ok(())
     }
 
-    fn submit(&mut self, x: &[f32]) -> Result<(), DriverError> {
+    fn submit(&mut self, x: &[f32]) -> Result<Ticket, DriverError> {
         let loaded = loaded(&mut self.loaded)?;
-        let (index, len) = (loaded.next, loaded.ring.len());
+        let (index, len, vectors) = (loaded.next, loaded.ring.len(), loaded.vectors);
         let (number, slot) = (loaded.ring[index], slot(index, len));
         let pass = self.passes[number];
-        if x.len() != pass.shape.k {
+        let k = pass.shape.k;
+        let given = x.len() / k;
+        if x.len() % k != 0 || given == 0 || given > vectors {
             return Err(DriverError::Shape {
-                what: format!("activations of pass {number}"),
-                expected: pass.shape.k,
+                what: format!("activations of pass {number}, {vectors} vectors of {k} at most"),
+                expected: k * vectors,
                 found: x.len(),
             });
         }
         self.make_room()?;
         self.bytes.clear();
-        self.bytes
-            .extend(x.iter().flat_map(|value| value.to_le_bytes()));
-        self.bytes.resize(pass.activation_bytes(), 0);
+        self.bytes.resize(vectors * pass.activation_bytes(), 0);
+        for (vector, x) in x.chunks_exact(k).enumerate() {
+            for (x, at) in x.chunks(GROUP).zip(pieces(vector, vectors, 4 * GROUP)) {
+                for (bytes, x) in self.bytes[at].chunks_exact_mut(4).zip(x) {
+                    bytes.copy_from_slice(&x.to_le_bytes());
+                }
+            }
+        }
         let place = self.activations.at(slot);
         let written = self.platform.write(place.buffer, place.offset, &self.bytes);
         self.lost(written)?;
-        let loaded = self.loaded.as_mut().ok_or_else(no_step)?;
+        let ticket = Ticket::new(self.tickets);
+        self.tickets += 1;
+        let loaded = crate::device::loaded(&mut self.loaded)?;
         loaded.submitted = loaded.submitted.wrapping_add(1);
         loaded.next = (index + 1) % len;
-        loaded.current = Some(Current {
+        let doorbell = loaded.submitted;
+        let step = Submitted {
+            ticket,
+            doorbell,
             pass: number,
             slot,
+            vectors: given,
             finished: 0,
-        });
-        let doorbell = loaded.submitted;
+        };
+        loaded.recent = [loaded.recent[1], Some(step)];
         let rung = self.platform.doorbell(doorbell);
-        self.lost(rung)
+        self.lost(rung)?;
+        Ok(ticket)
     }
 
-    fn wait_rows(&mut self, rows: usize) -> Result<usize, DriverError> {
+    fn wait_rows(&mut self, ticket: Ticket, rows: usize) -> Result<usize, DriverError> {
         let loaded = loaded(&mut self.loaded)?;
-        let current = loaded.current.ok_or_else(no_step)?;
-        let submitted = loaded.submitted;
-        let pass = self.passes[current.pass];
+        let vectors = loaded.vectors;
+        let step = *loaded.find(ticket)?;
+        let pass = self.passes[step.pass];
         if rows > pass.shape.n {
             return Err(DriverError::Shape {
-                what: format!("rows of pass {} to wait for, at most", current.pass),
+                what: format!("rows of pass {} to wait for, at most", step.pass),
                 expected: pass.shape.n,
                 found: rows,
             });
         }
-        if rows <= current.finished {
-            return Ok(current.finished);
+        if rows <= step.finished {
+            return Ok(step.finished);
         }
-        let limit = self.limit(&pass);
+        let limit = self.limit(&pass, vectors);
         // The last rows are finished when the step is: then its slots are free and its counters are final.
         let asked = if rows == pass.shape.n {
             WHOLE_STEP
         } else {
             rows as u32
         };
-        let waited = self.platform.wait(submitted, asked, limit);
+        let waited = self.platform.wait(step.doorbell, asked, limit);
         let seen = self.lost(waited)?;
-        self.note(seen)
+        self.note(ticket, seen)
     }
 
-    fn read_rows(&mut self, first: usize, out: &mut [f32]) -> Result<(), DriverError> {
+    fn read_rows(
+        &mut self,
+        ticket: Ticket,
+        vector: usize,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<(), DriverError> {
         let loaded = loaded(&mut self.loaded)?;
-        let current = loaded.current.ok_or_else(no_step)?;
-        let n = self.passes[current.pass].shape.n;
+        let vectors = loaded.vectors;
+        let step = *loaded.find(ticket)?;
+        if vector >= step.vectors {
+            return Err(DriverError::Shape {
+                what: format!(
+                    "vectors of the step of pass {}, to read the last of",
+                    step.pass
+                ),
+                expected: step.vectors,
+                found: vector + 1,
+            });
+        }
+        let n = self.passes[step.pass].shape.n;
         let end = first
             .checked_add(out.len())
             .filter(|end| *end <= n)
             .ok_or_else(|| DriverError::Shape {
-                what: format!("end of the rows of pass {} to read, at most", current.pass),
+                what: format!("end of the rows of pass {} to read, at most", step.pass),
                 expected: n,
                 found: first.saturating_add(out.len()),
             })?;
-        if end > current.finished {
+        if end > step.finished {
             let seen = self.platform.completion();
-            let finished = self.note(seen)?;
+            let finished = self.note(ticket, seen)?;
             if end > finished {
                 return Err(DriverError::Sequence(format!(
                     "rows {first}..{end} are not finished, {finished} are: wait for them first"
                 )));
             }
         }
-        self.bytes.resize(4 * out.len(), 0);
-        let place = self.results.at(current.slot);
-        self.platform.read(
-            place.buffer,
-            place.offset + 4 * first as u64,
-            &mut self.bytes,
-        )?;
-        for (value, bytes) in out.iter_mut().zip(self.bytes.chunks_exact(4)) {
-            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let place = self.results.at(step.slot);
+        // One vector's results are one piece of memory, those of several alternate by tile rows.
+        let row = if vectors == 1 { n.max(1) } else { ROW };
+        let mut at = first;
+        for out in split_at_rows(out, first, row) {
+            let stride = (at / row * vectors + vector) * row + at % row;
+            self.bytes.resize(4 * out.len(), 0);
+            let offset = place.offset + 4 * stride as u64;
+            self.platform.read(place.buffer, offset, &mut self.bytes)?;
+            for (value, bytes) in out.iter_mut().zip(self.bytes.chunks_exact(4)) {
+                *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }
+            at += out.len();
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ mod platform;
 mod ring;
 mod upload;
 
-pub use accelerator::{Accelerator, Counters, PassShape, PortStalls, Profile};
+pub use accelerator::{Accelerator, Counters, PassShape, PortStalls, Profile, Ticket};
 pub use device::Device;
 pub use error::{DeviceFault, DriverError};
 pub use platform::{

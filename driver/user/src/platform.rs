@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use macromac_format::Packing;
+
 use crate::{Counters, DriverError, Profile};
 
 /// Handle of a DMA buffer; meaningless outside the platform that gave it out.
@@ -30,7 +32,7 @@ pub struct Capabilities {
     pub batch: u32,
     /// Input channels a quantization group has.
     pub group_size: u32,
-    /// Strips (16 bytes) an AWQ_MACRO has.
+    /// Strips (16 bytes) an AWQ_MACRO of format 1 has.
     pub macro_strips: u32,
     /// Strips (16 bytes) each prefetch FIFO holds.
     pub fifo_strips: u32,
@@ -58,12 +60,35 @@ pub struct Step {
     pub tile_rows: u16,
     /// Report progress each time so many tile rows are finished; 0: only at the end.
     pub report_tile_rows: u16,
-    /// The four segments, each `tile_rows * groups * 288` bytes.
+    /// Activation vectors that share the pass, 1 to `Capabilities::batch`.
+    pub vectors: u8,
+    /// Layout of the weights.
+    pub packing: Packing,
+    /// The four segments, [`Step::segment_bytes`] each.
     pub weights: [SegmentRef; 4],
-    /// Activations: `groups * 64` FP32 values; offset a multiple of 4096.
+    /// Activations: 64 FP32 values a group and vector, group g of vector v at byte `(g * vectors + v) * 256`; offset a
+    /// multiple of 4096.
     pub activations: SegmentRef,
-    /// Results: `tile_rows * 32` FP32 values; offset a multiple of 4096.
+    /// Results: 32 FP32 values a tile row and vector, tile row r of vector v at byte `(r * vectors + v) * 128`; offset a
+    /// multiple of 4096.
     pub results: SegmentRef,
+}
+
+impl Step {
+    /// Bytes of each of the four segments.
+    pub fn segment_bytes(&self) -> u64 {
+        (self.packing.tile_bytes(self.groups.into()) * usize::from(self.tile_rows)) as u64
+    }
+
+    /// Bytes of the activations, all vectors.
+    pub fn activation_bytes(&self) -> u64 {
+        u64::from(self.groups) * u64::from(self.vectors) * 256
+    }
+
+    /// Bytes of the results, all vectors.
+    pub fn result_bytes(&self) -> u64 {
+        u64::from(self.tile_rows) * u64::from(self.vectors) * 128
+    }
 }
 
 /// What the device is doing.

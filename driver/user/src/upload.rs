@@ -1,8 +1,8 @@
 //! From a model's weight matrices to buffers of a platform: capability checks, placement, upload.
 
-use macromac_format::{GROUP, Layout, MACRO_BYTES, PORTS, STRIPS, TILE};
+use macromac_format::{GROUP, Layout, PORTS, Packing, STRIPS, TILE};
 
-use crate::{BufferUse, Capabilities, DriverError, PassShape, Platform, SegmentRef};
+use crate::{BufferUse, Capabilities, DriverError, PassShape, Platform, Profile, SegmentRef};
 
 /// Alignment of everything that a descriptor points to.
 pub(crate) const ALIGN: usize = 4096;
@@ -12,8 +12,10 @@ pub(crate) const ALIGN: usize = 4096;
 pub struct PassWeights<'a> {
     /// Real (unpadded) shape.
     pub shape: PassShape,
-    /// The bytes for each port, padding included: `tile_rows * groups * 288` bytes each, where `tile_rows` is N / 32 and `groups` is
-    /// K / 64, both rounded up.
+    /// Layout of the blocks; only the `kv260` profile knows another than [`Packing::Single`].
+    pub packing: Packing,
+    /// The bytes for each port, padding included: `tile_rows` tiles of `groups` blocks each, where `tile_rows` is N / 32 and
+    /// `groups` is K / 64, both rounded up.
     pub segments: [&'a [u8]; PORTS],
 }
 
@@ -23,23 +25,27 @@ pub(crate) struct Pass {
     pub shape: PassShape,
     pub groups: u16,
     pub tile_rows: u16,
+    pub packing: Packing,
     pub weights: [SegmentRef; PORTS],
 }
 
 impl Pass {
-    /// Bytes of the padded activations.
+    /// Bytes of a vector's padded activations.
     pub fn activation_bytes(&self) -> usize {
         usize::from(self.groups) * GROUP * 4
     }
 
-    /// Bytes of the padded results.
+    /// Bytes of a vector's padded results.
     pub fn result_bytes(&self) -> usize {
         usize::from(self.tile_rows) * TILE * PORTS * 4
     }
 
-    /// Cycles that the stream of this pass takes when nothing stalls: a strip of every port a cycle.
-    pub fn ideal_cycles(&self) -> u64 {
-        u64::from(self.tile_rows) * u64::from(self.groups) * STRIPS as u64
+    /// Cycles that this pass takes when nothing stalls: a strip of every port a cycle, or, if that is more, a beat a cycle of what
+    /// the data port moves for `vectors` vectors.
+    pub fn ideal_cycles(&self, vectors: usize) -> u64 {
+        let strips = usize::from(self.tile_rows) * self.packing.tile_strips(self.groups.into());
+        let beats = vectors * (self.activation_bytes() + self.result_bytes()) / 16;
+        strips.max(beats) as u64
     }
 }
 
@@ -50,6 +56,13 @@ pub(crate) fn check_capabilities(caps: &Capabilities) -> Result<(), DriverError>
         ("input channels a group", GROUP, caps.group_size),
         ("strips a macro", STRIPS, caps.macro_strips),
     ];
+    if caps.batch == 0 || caps.batch > u32::from(u8::MAX) {
+        return Err(DriverError::Capability(format!(
+            "vectors a pass: expected 1 to {}, the device has {}; load a bitstream that fits",
+            u8::MAX,
+            caps.batch
+        )));
+    }
     for (what, expected, found) in rules {
         if expected as u64 != u64::from(found) {
             return Err(DriverError::Capability(format!(
@@ -91,10 +104,17 @@ fn padded_size(
             ))
         })
     };
+    if pass.packing != Packing::Single && caps.profile == Profile::Paper {
+        return Err(DriverError::Capability(format!(
+            "pass {index} is in weight format {}, profile {} reads format 1; pack the checkpoint in format 1",
+            pass.packing.version(),
+            caps.profile.name()
+        )));
+    }
     let layout = Layout::new(n, k);
     let groups = count(layout.groups(), "groups of 64 inputs")?;
     let tile_rows = count(layout.tile_rows(), "tile rows of 32 outputs")?;
-    let expected = usize::from(groups) * usize::from(tile_rows) * MACRO_BYTES;
+    let expected = usize::from(tile_rows) * pass.packing.tile_bytes(groups.into());
     for (port, segment) in pass.segments.iter().enumerate() {
         if segment.len() != expected {
             return Err(DriverError::Shape {
@@ -142,6 +162,7 @@ pub(crate) fn upload<P: Platform>(
             shape: pass.shape,
             groups,
             tile_rows,
+            packing: pass.packing,
             weights,
         });
     }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use macromac_format::Head;
+use macromac_driver::Profile;
+use macromac_format::{Head, Packing};
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -55,6 +56,20 @@ pub enum Backend {
 pub enum ProfileArg {
     /// FP32 processing elements, 200 MHz
     Paper,
+    /// Exact group sums, several vectors a pass, 300 MHz
+    Kv260,
+}
+
+/// Profile where the command line names none: the one place to change it.
+pub const DEFAULT_PROFILE: ProfileArg = ProfileArg::Paper;
+
+impl From<ProfileArg> for Profile {
+    fn from(arg: ProfileArg) -> Profile {
+        match arg {
+            ProfileArg::Paper => Profile::Paper,
+            ProfileArg::Kv260 => Profile::Kv260,
+        }
+    }
 }
 
 /// How the simulated board's memory behaves. It changes cycles, never results.
@@ -104,6 +119,26 @@ pub enum Method {
     Rtn,
 }
 
+/// Format of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// 4.5 bits a weight; every profile reads it
+    #[value(name = "1")]
+    Single,
+    /// 4.3125 bits a weight, the same results; for profile kv260
+    #[value(name = "2")]
+    Quad,
+}
+
+impl From<FormatArg> for Packing {
+    fn from(arg: FormatArg) -> Packing {
+        match arg {
+            FormatArg::Single => Packing::Single,
+            FormatArg::Quad => Packing::Quad,
+        }
+    }
+}
+
 /// How the layers are quantized.
 #[derive(clap::Args)]
 pub struct QuantizerArgs {
@@ -138,6 +173,9 @@ pub struct PackArgs {
     /// Where the output matrix is computed [default: fp16 for an AutoAWQ checkpoint, else int4]
     #[arg(long, value_enum, value_name = "HEAD")]
     pub head: Option<HeadArg>,
+    /// Format of the image
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "1")]
+    pub format: FormatArg,
     /// Threads [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -178,7 +216,7 @@ pub struct ModelArgs {
     #[arg(long, value_enum, default_value = "golden")]
     pub backend: Backend,
     /// Arithmetic of the accelerator (golden and rtl)
-    #[arg(long, value_enum, default_value = "paper")]
+    #[arg(long, value_enum, default_value_t = DEFAULT_PROFILE)]
     pub profile: ProfileArg,
     /// Memory of the simulated board (rtl)
     #[arg(long, value_enum, default_value = "typical")]

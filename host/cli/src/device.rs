@@ -2,18 +2,20 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use macromac_driver::Accelerator;
+use macromac_driver::{Accelerator, Profile};
 use macromac_infer::{cpu_device, golden_device};
 
-use crate::args::{Backend, ModelArgs, ProfileArg};
+use crate::args::{Backend, ModelArgs};
 use crate::load::Loaded;
 
 /// Builds the device that `--backend` and `--profile` name and gives it the model's weights.
 pub fn device(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
-    let ProfileArg::Paper = args.profile;
     match args.backend {
         Backend::Cpu => Ok(Box::new(cpu_device(loaded.source.clone()))),
-        Backend::Golden => Ok(Box::new(golden_device(loaded.source.clone())?)),
+        Backend::Golden => Ok(Box::new(golden_device(
+            loaded.source.clone(),
+            args.profile.into(),
+        )?)),
         Backend::Rtl => simulated(args, loaded),
     }
 }
@@ -36,17 +38,16 @@ pub fn name(backend: Backend) -> String {
 
 /// Name of the arithmetic that a device for `args` computes in; `None` for plain FP32.
 pub fn profile(args: &ModelArgs) -> Option<&'static str> {
-    let ProfileArg::Paper = args.profile;
     match args.backend {
         Backend::Cpu => None,
-        Backend::Golden | Backend::Rtl => Some(macromac_driver::Profile::Paper.name()),
+        Backend::Golden | Backend::Rtl => Some(Profile::from(args.profile).name()),
     }
 }
 
 /// The verilated accelerator on the simulated board, driven by the queue code of the real one.
 #[cfg(feature = "rtl")]
 fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
-    use crate::args::Memory;
+    use crate::args::{Memory, ProfileArg};
     use macromac_board::{Board, BoardConfig};
     use macromac_driver::{Device, PassWeights};
     use macromac_infer::{Source, cpu::pass_shapes};
@@ -54,6 +55,12 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
     let Source::Image(image) = &*loaded.source else {
         unreachable!("load() packs a checkpoint for this backend");
     };
+    // The simulated board is built with one accelerator so far.
+    anyhow::ensure!(
+        args.profile == ProfileArg::Paper,
+        "--backend rtl: expected --profile paper, the board does not simulate {} yet; use --backend golden",
+        Profile::from(args.profile).name()
+    );
     let config = match args.memory {
         Memory::Ideal => BoardConfig::ideal(),
         Memory::Typical => BoardConfig::typical(args.memory_seed),
@@ -65,6 +72,7 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
         .enumerate()
         .map(|(pass, shape)| PassWeights {
             shape,
+            packing: image.packing(),
             segments: image.segments(pass),
         })
         .collect();

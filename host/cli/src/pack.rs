@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use macromac_format::Head;
+use macromac_format::{Head, Packing};
 use macromac_infer::{Calibration, Checkpoint, PackOptions, Source, Tokenizer, pack_with};
 
 use crate::args::{Method, PackArgs, QuantizerArgs};
@@ -19,7 +19,8 @@ pub fn pack(args: &PackArgs) -> Result<()> {
         macromac_infer::set_threads(threads.into())?;
     }
     let checkpoint = open(args)?;
-    let options = options(&args.quantizer, args.head.map(Head::from), &checkpoint)?;
+    let mut options = options(&args.quantizer, args.head.map(Head::from), &checkpoint)?;
+    options.packing = args.format.into();
     output::print(&format!("method: {}\n", options.describe(&checkpoint)))?;
     let bytes = with_bar(&checkpoint, &args.output, &options)?;
     output::print(&format!(
@@ -39,6 +40,7 @@ pub fn options(
         head,
         group_size: args.group_size(),
         calibration: None,
+        packing: Packing::default(),
     };
     options.check(checkpoint)?;
     options.calibration = calibration(args, checkpoint)?;

@@ -218,10 +218,10 @@ fn damaged_images() {
     let json = fs::read_to_string(image.join("model.json")).unwrap();
     fs::write(
         image.join("model.json"),
-        json.replace("\"version\": 1", "\"version\": 2"),
+        json.replace("\"version\": 1", "\"version\": 3"),
     )
     .unwrap();
-    refuses(&run_it, &["model.json", "version 2"]);
+    refuses(&run_it, &["model.json", "version 3"]);
     fs::write(image.join("model.json"), json.replace("1e-6", "1e-5")).unwrap();
     refuses(&run_it, &["model.json", "damaged or was edited"]);
     refuses(

@@ -26,9 +26,9 @@ const WEIGHTS_AT: usize = 2 * STRIP_BYTES;
 /// Why 288 bytes are not an AWQ_MACRO.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    /// A reserved bit of strip 1 is set.
+    /// A reserved bit of a zeros strip is set.
     #[error(
-        "reserved bits 32..127 of strip 1 must be zero, found byte {byte} = {value:#04x}; \
+        "reserved bits of the zeros strip must be zero, found byte {byte} = {value:#04x}; \
          the block is damaged or of a newer format"
     )]
     Reserved {
@@ -128,8 +128,12 @@ pub fn word(raw: &[u8; MACRO_BYTES], k: usize) -> u32 {
 /// # Errors
 /// [`BlockError::Reserved`] names the first byte that is not zero.
 pub fn check_reserved(raw: &[u8; MACRO_BYTES]) -> Result<(), BlockError> {
-    let strip = &raw[STRIP_BYTES..2 * STRIP_BYTES];
-    match strip.iter().enumerate().skip(4).find(|(_, b)| **b != 0) {
+    check_zeros_strip(&raw[STRIP_BYTES..2 * STRIP_BYTES], 4)
+}
+
+/// Checks that a zeros strip is zero from byte `used` on.
+pub(crate) fn check_zeros_strip(strip: &[u8], used: usize) -> Result<(), BlockError> {
+    match strip.iter().enumerate().skip(used).find(|(_, b)| **b != 0) {
         Some((byte, &value)) => Err(BlockError::Reserved { byte, value }),
         None => Ok(()),
     }

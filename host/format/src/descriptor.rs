@@ -13,7 +13,7 @@ pub const FLAG_INTERRUPT: u16 = 1;
 /// One step of a program, with physical addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor {
-    /// Strips of 16 bytes a macro has: 18.
+    /// Strips of 16 bytes a macro has: 18, or 17 where four share a zeros strip.
     pub macro_strips: u8,
     /// [`FLAG_INTERRUPT`] or 0.
     pub flags: u16,

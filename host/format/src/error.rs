@@ -25,7 +25,7 @@ pub enum ImageError {
     },
     /// The image is of a format version that this program does not read.
     #[error(
-        "{}: image format version {found}, this program reads version {supported}; \
+        "{}: image format version {found}, this program reads versions {supported:?}; \
          pack the checkpoint again with this program, or use the newer one", path.display()
     )]
     Version {
@@ -33,8 +33,8 @@ pub enum ImageError {
         path: PathBuf,
         /// Version in the file.
         found: u64,
-        /// Version of this program.
-        supported: u32,
+        /// Versions that this program reads.
+        supported: [u32; 2],
     },
     /// A part of the image contradicts `model.json`.
     #[error(

@@ -1,18 +1,20 @@
 //! Opening an image: everything is checked before anything is used.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use serde::Deserialize;
 
-use crate::block::{self, GROUP, MACRO_BYTES};
+use crate::block::GROUP;
 use crate::error::ImageError;
 use crate::layout::{Layout, PORTS};
 use crate::manifest::{
-    ALIGN, BIN_FILE, Crc, DType, MAGIC, MANIFEST_FILE, Manifest, PassEntry, SIDE_FILES, VERSION,
+    ALIGN, BIN_FILE, Crc, DType, MAGIC, MANIFEST_FILE, Manifest, PassEntry, SIDE_FILES,
 };
 use crate::model::{Architecture, Head};
+use crate::packing::Packing;
 
 /// An opened image: `model.bin` mapped, every size, checksum and reserved bit verified.
 #[derive(Debug)]
@@ -104,7 +106,24 @@ impl Image {
     /// If there is no pass of this id.
     pub fn layout(&self, pass: usize) -> Layout {
         let [n, k] = self.passes()[pass].shape;
-        Layout::new(n, k)
+        Layout::new(n, k).packed(self.packing())
+    }
+
+    /// Format of the passes.
+    pub fn packing(&self) -> Packing {
+        self.manifest.packing()
+    }
+
+    /// The bytes of a pass in format 1, one segment a port.
+    ///
+    /// # Panics
+    /// If there is no pass of this id.
+    pub fn single_segments(&self, pass: usize) -> [Cow<'_, [u8]>; PORTS] {
+        let groups = self.layout(pass).groups();
+        self.segments(pass).map(|bytes| match self.packing() {
+            Packing::Single => Cow::Borrowed(bytes),
+            packing => Cow::Owned(packing.unpack(bytes, groups)),
+        })
     }
 
     /// The bytes of a pass, one segment a port.
@@ -145,11 +164,13 @@ impl Image {
                 let part = format!("segment {} port {port}", pass.name);
                 let entry = &pass.segments[port];
                 check_crc(path, &part, entry.bytes, entry.crc32c, bytes)?;
-                for (i, raw) in bytes.chunks_exact(MACRO_BYTES).enumerate() {
-                    let raw = raw.try_into().expect("chunk of a block's length");
-                    block::check_reserved(raw).map_err(|e| ImageError::Damaged {
+                let groups = self.layout(id).groups();
+                let tiles = bytes.chunks_exact(self.packing().tile_bytes(groups));
+                for (i, tile) in tiles.enumerate() {
+                    let checked = self.packing().check_reserved(tile, groups);
+                    checked.map_err(|(group, e)| ImageError::Damaged {
                         path: path.to_owned(),
-                        part: format!("{part} block {i}"),
+                        part: format!("{part} block {}", i * groups + group),
                         expected: "an AWQ_MACRO".into(),
                         found: e.to_string(),
                     })?;
@@ -184,11 +205,11 @@ fn read_manifest(path: &Path) -> Result<Manifest, ImageError> {
             header.format.escape_default()
         )));
     }
-    if header.version != u64::from(VERSION) {
+    if Packing::of_version(header.version).is_none() {
         return Err(ImageError::Version {
             path: path.to_owned(),
             found: header.version,
-            supported: VERSION,
+            supported: Packing::ALL.map(Packing::version),
         });
     }
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(not_json)?;
@@ -205,7 +226,7 @@ fn read_manifest(path: &Path) -> Result<Manifest, ImageError> {
 /// Checks everything that can be checked without `model.bin`.
 fn check_manifest(path: &Path, m: &Manifest) -> Result<(), ImageError> {
     let check = || -> Result<(), String> {
-        expect("macro_stride", MACRO_BYTES, m.macro_stride)?;
+        expect("macro_stride", m.packing().macro_stride(), m.macro_stride)?;
         expect("quantization.bits", 4, m.quantization.bits)?;
         let sizes = [GROUP, 2 * GROUP];
         if !sizes.contains(&m.quantization.group_size) {
@@ -220,7 +241,7 @@ fn check_manifest(path: &Path, m: &Manifest) -> Result<(), ImageError> {
         for (want, have) in passes.iter().zip(&m.passes) {
             expect("name of a pass", &want.name, &have.name)?;
             let what = |field| format!("pass {}: {field}", want.name);
-            let l = Layout::new(want.n, want.k);
+            let l = Layout::new(want.n, want.k).packed(m.packing());
             expect(&what("shape"), [l.n, l.k], have.shape)?;
             expect(&what("padded"), [l.n_padded(), l.k_padded()], have.padded)?;
             for s in &have.segments {

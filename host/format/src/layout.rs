@@ -5,6 +5,7 @@
 //! multiple of 32 and K to a multiple of 64, so the four segments of a pass have equal length.
 
 use crate::block::{GROUP, MACRO_BYTES, TILE};
+use crate::packing::Packing;
 
 /// AXI read ports for weights.
 pub const PORTS: usize = 4;
@@ -16,16 +17,24 @@ pub struct Layout {
     pub n: usize,
     /// Input channels before padding.
     pub k: usize,
+    /// How the blocks of a tile lie one behind the other.
+    pub packing: Packing,
 }
 
 impl Layout {
-    /// The layout of a matrix of `n` output and `k` input channels, both at least 1.
+    /// The layout of a matrix of `n` output and `k` input channels, both at least 1, in format 1.
     ///
     /// # Panics
     /// If one of them is 0.
     pub fn new(n: usize, k: usize) -> Self {
         assert!(n > 0 && k > 0, "a matrix [{n}, {k}] has no weights");
-        Layout { n, k }
+        let packing = Packing::Single;
+        Layout { n, k, packing }
+    }
+
+    /// The same matrix in another format.
+    pub fn packed(self, packing: Packing) -> Self {
+        Layout { packing, ..self }
     }
 
     /// Output channels with padding, a multiple of 32.
@@ -55,16 +64,18 @@ impl Layout {
 
     /// Bytes of one segment; the four are equal.
     pub fn segment_bytes(&self) -> usize {
-        self.tile_rows() * self.groups() * MACRO_BYTES
+        self.tile_rows() * self.packing.tile_bytes(self.groups())
     }
 
-    /// Port and byte offset within its segment of the block (tile, group).
-    pub fn block_at(&self, tile: usize, group: usize) -> (usize, usize) {
+    /// The block (tile, group) of a matrix with these segments, as format 1 holds it.
+    ///
+    /// # Panics
+    /// If the segments do not fit the layout.
+    pub fn block(&self, segments: [&[u8]; PORTS], tile: usize, group: usize) -> [u8; MACRO_BYTES] {
         debug_assert!(tile < self.tiles() && group < self.groups());
-        (
-            tile % PORTS,
-            (tile / PORTS * self.groups() + group) * MACRO_BYTES,
-        )
+        let bytes = self.packing.tile_bytes(self.groups());
+        let tile_bytes = &segments[tile % PORTS][tile / PORTS * bytes..][..bytes];
+        self.packing.block(tile_bytes, group)
     }
 }
 
@@ -80,22 +91,30 @@ mod tests {
             (64, 128, 2, 2)
         );
         assert_eq!(l.segment_bytes(), 2 * 2 * 288);
-        assert_eq!(l.block_at(0, 1), (0, 288));
-        assert_eq!(l.block_at(5, 0), (1, 576));
+        // A tile: one zeros strip and two times 17 strips.
+        assert_eq!(l.packed(Packing::Quad).segment_bytes(), 2 * 35 * 16);
     }
 
+    /// Each block is found where the format says: block b of a segment begins with number b.
     #[test]
     fn blocks_cover_each_segment_once() {
         let l = Layout::new(129, 65);
-        let mut seen = vec![vec![false; l.segment_bytes() / MACRO_BYTES]; PORTS];
+        let segments: [Vec<u8>; PORTS] = std::array::from_fn(|port| {
+            let mut bytes = vec![0; l.segment_bytes()];
+            for (b, block) in bytes.chunks_exact_mut(MACRO_BYTES).enumerate() {
+                block[0] = b as u8;
+                block[1] = port as u8;
+            }
+            bytes
+        });
+        let refs = segments.each_ref().map(Vec::as_slice);
         for tile in 0..l.tiles() {
             for group in 0..l.groups() {
-                let (port, offset) = l.block_at(tile, group);
-                let slot = &mut seen[port][offset / MACRO_BYTES];
-                assert!(!*slot);
-                *slot = true;
+                let block = l.block(refs, tile, group);
+                let at = tile / PORTS * l.groups() + group;
+                assert_eq!(block[..2], [at as u8, (tile % PORTS) as u8]);
             }
         }
-        assert!(seen.iter().flatten().all(|s| *s));
+        assert_eq!(l.tile_rows() * l.groups() * MACRO_BYTES, l.segment_bytes());
     }
 }

@@ -2,6 +2,7 @@
 //! the model image. `docs/formats.md` describes every bit, with a worked example.
 //!
 //! * [`block`]: one AWQ_MACRO, 64 input channels x 8 output channels in 288 bytes;
+//! * [`packing`]: how the blocks of a tile lie one behind the other, in format 1 and 2;
 //! * [`layout`]: where the block of a tile and a group lies in the four segments of a pass;
 //! * [`matrix`]: a quantized matrix, to and from segments; [`int8`]: an INT8 one as INT4 blocks;
 //! * [`model`]: the architecture and the passes and tensors an image of it must hold;
@@ -20,6 +21,7 @@ pub mod layout;
 pub mod manifest;
 pub mod matrix;
 pub mod model;
+pub mod packing;
 pub mod regs;
 pub mod writer;
 
@@ -31,4 +33,5 @@ pub use layout::{Layout, PORTS};
 pub use manifest::{DType, Manifest, PassEntry, Quantization, SegmentEntry, TensorEntry};
 pub use matrix::QuantMatrix;
 pub use model::{Architecture, Head};
+pub use packing::Packing;
 pub use writer::ImageWriter;

@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::PORTS;
 use crate::model::{Architecture, Head};
+use crate::packing::Packing;
 
 /// First field of every `model.json` of an image.
 pub const MAGIC: &str = "macromac-image";
-/// Format version that this program writes and reads.
-pub const VERSION: u32 = 1;
 /// Alignment of everything in `model.bin`, bytes: a page, so that a segment can be mapped alone.
 pub const ALIGN: u64 = 4096;
 /// Name of the manifest file.
@@ -197,11 +196,11 @@ pub struct FileEntry {
 pub struct Manifest {
     /// [`MAGIC`].
     pub format: String,
-    /// [`VERSION`].
+    /// Format version: the [`Packing`] of the passes.
     pub version: u32,
     /// CRC-32C of this manifest: see [`Manifest::own_crc`].
     pub crc32c: Crc,
-    /// Bytes from one block to the next: 288.
+    /// Bytes from one block to the next: [`Packing::macro_stride`].
     pub macro_stride: usize,
     /// The model.
     pub architecture: Architecture,
@@ -218,6 +217,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// How the passes are laid out. [`crate::Image::open`] refuses versions that do not exist.
+    pub fn packing(&self) -> Packing {
+        Packing::of_version(self.version.into()).unwrap_or_default()
+    }
+
     /// Checksum over the manifest written as compact JSON with `crc32c` = "00000000".
     pub fn own_crc(&self) -> Crc {
         let plain = Manifest {

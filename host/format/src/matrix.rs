@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::block::{self, Block, BlockError, GROUP, MACRO_BYTES, TILE};
+use crate::block::{self, Block, BlockError, GROUP, TILE};
 use crate::layout::{Layout, PORTS};
 
 /// A matrix [N out, K in] in INT4 with a scale and a zero for each output channel and group.
@@ -74,7 +74,7 @@ impl QuantMatrix {
         b
     }
 
-    /// Unpacks the segments of a pass of `n` x `k` weights; padding is cut.
+    /// Unpacks the segments (format 1) of a pass of `n` x `k` weights; padding is cut.
     ///
     /// # Errors
     /// [`BlockError`] if a segment has the wrong length or a block a reserved bit set.
@@ -95,8 +95,7 @@ impl QuantMatrix {
         };
         for tile in 0..n.div_ceil(TILE) {
             for group in 0..groups {
-                let (port, at) = layout.block_at(tile, group);
-                let b = Block::decode(&segments[port][at..at + MACRO_BYTES])?;
+                let b = Block::decode(&layout.block(segments, tile, group))?;
                 for c in 0..TILE.min(n - tile * TILE) {
                     let row = tile * TILE + c;
                     m.scales[row * groups + group] = b.scales[c];
@@ -127,8 +126,7 @@ pub fn dequant_row(layout: &Layout, segments: [&[u8]; PORTS], row: usize, out: &
     assert_eq!(out.len(), layout.k, "length of a row");
     let c = row % TILE;
     for (group, chunk) in out.chunks_mut(GROUP).enumerate() {
-        let (port, at) = layout.block_at(row / TILE, group);
-        let raw = raw_block(segments[port], at);
+        let raw = &layout.block(segments, row / TILE, group);
         let scale = block::scales(raw)[c].to_f32();
         let zero = i32::from(block::zeros(raw)[c]);
         for (k, slot) in chunk.iter_mut().enumerate() {
@@ -146,8 +144,7 @@ pub fn dequant_tile(layout: &Layout, segments: [&[u8]; PORTS], tile: usize, out:
     let k_padded = layout.k_padded();
     assert_eq!(out.len(), TILE * k_padded, "length of a tile");
     for group in 0..layout.groups() {
-        let (port, at) = layout.block_at(tile, group);
-        let raw = raw_block(segments[port], at);
+        let raw = &layout.block(segments, tile, group);
         let scales = block::scales(raw).map(|s| s.to_f32());
         let zeros = block::zeros(raw).map(i32::from);
         for c in 0..TILE {
@@ -158,12 +155,6 @@ pub fn dequant_tile(layout: &Layout, segments: [&[u8]; PORTS], tile: usize, out:
             }
         }
     }
-}
-
-fn raw_block(segment: &[u8], at: usize) -> &[u8; MACRO_BYTES] {
-    segment[at..at + MACRO_BYTES]
-        .try_into()
-        .expect("slice of a block's length")
 }
 
 #[cfg(test)]

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
-use crate::block::MACRO_BYTES;
 use crate::error::ImageError;
 use crate::image::Image;
 use crate::layout::{Layout, PORTS};
 use crate::manifest::{
     ALIGN, BIN_FILE, Crc, DType, FileEntry, MAGIC, MANIFEST_FILE, Manifest, PassEntry,
-    Quantization, SIDE_FILES, SegmentEntry, TensorEntry, VERSION,
+    Quantization, SIDE_FILES, SegmentEntry, TensorEntry,
 };
 use crate::model::Architecture;
+use crate::packing::Packing;
 
 /// An image under construction; dropped before [`ImageWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct ImageWriter {
     temp: Staging,
     bin: BufWriter<File>,
     at: u64,
+    packing: Packing,
     passes: Vec<PassEntry>,
     tensors: Vec<TensorEntry>,
     files: Vec<FileEntry>,
@@ -64,13 +65,20 @@ impl ImageWriter {
             temp,
             bin: BufWriter::with_capacity(1 << 20, bin),
             at: 0,
+            packing: Packing::default(),
             passes: Vec::new(),
             tensors: Vec::new(),
             files: Vec::new(),
         })
     }
 
-    /// Appends a pass of `n` x `k` weights. Passes are added in the order of
+    /// Sets the format, before the first pass is added; otherwise it is format 1.
+    pub fn packing(mut self, packing: Packing) -> Self {
+        self.packing = packing;
+        self
+    }
+
+    /// Appends a pass of `n` x `k` weights, whose segments are in format 1 whatever that of the image. Passes are added in the order of
     /// [`Architecture::passes`].
     ///
     /// # Errors
@@ -90,7 +98,10 @@ impl ImageWriter {
         for s in segments {
             let s = s.as_ref();
             assert_eq!(s.len(), layout.segment_bytes(), "segment of {name}");
-            let (offset, bytes, crc32c) = self.append(s)?;
+            let (offset, bytes, crc32c) = match self.packing {
+                Packing::Single => self.append(s)?,
+                other => self.append(&other.pack(s, layout.groups()))?,
+            };
             entries.push(SegmentEntry {
                 offset,
                 bytes,
@@ -165,9 +176,9 @@ impl ImageWriter {
             .map_err(ImageError::io(&path, "write"))?;
         let mut manifest = Manifest {
             format: MAGIC.into(),
-            version: VERSION,
+            version: self.packing.version(),
             crc32c: Crc(0),
-            macro_stride: MACRO_BYTES,
+            macro_stride: self.packing.macro_stride(),
             architecture,
             quantization,
             bin_bytes: self.at,

@@ -2,18 +2,28 @@
 
 use std::time::Duration;
 
-use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile};
+use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Ticket};
 
-/// Computes one pass: `y = W x`.
+/// Computes one pass: `Y = W X`.
 pub trait Product {
     /// Arithmetic of the products; `None` for plain FP32.
     fn profile(&self) -> Option<Profile>;
 
-    /// Multiplies the matrix of pass `pass` with `x` (K values) into `y` (N values).
+    /// Vectors that a pass may share, at least 1.
+    fn batch(&self) -> usize;
+
+    /// Multiplies the matrix of pass `pass` with each vector of `x` (`vectors` x K values, vector after vector) into `y`
+    /// (`vectors` x N values).
     ///
     /// # Errors
     /// If the pass cannot be computed.
-    fn product(&mut self, pass: usize, x: &[f32], y: &mut [f32]) -> Result<(), DriverError>;
+    fn product(
+        &mut self,
+        pass: usize,
+        vectors: usize,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Result<(), DriverError>;
 }
 
 /// An [`Accelerator`] that computes each step when it is submitted.
@@ -22,7 +32,21 @@ pub struct HostDevice<P> {
     inner: P,
     passes: Vec<PassShape>,
     program: Vec<usize>,
+    vectors: usize,
     next: usize,
+    /// Tickets given out.
+    tickets: u64,
+    /// The last two steps, the older one first.
+    recent: [Step; 2],
+}
+
+/// Results of a step.
+#[derive(Debug, Default)]
+struct Step {
+    ticket: Option<Ticket>,
+    /// Output channels.
+    n: usize,
+    /// N values a vector, vector after vector.
     results: Vec<f32>,
 }
 
@@ -33,8 +57,10 @@ impl<P: Product> HostDevice<P> {
             inner,
             passes,
             program: Vec::new(),
+            vectors: 1,
             next: 0,
-            results: Vec::new(),
+            tickets: 0,
+            recent: Default::default(),
         }
     }
 }
@@ -44,11 +70,15 @@ impl<P: Product> Accelerator for HostDevice<P> {
         self.inner.profile()
     }
 
+    fn batch(&self) -> usize {
+        self.inner.batch()
+    }
+
     fn passes(&self) -> &[PassShape] {
         &self.passes
     }
 
-    fn set_program(&mut self, program: &[usize]) -> Result<(), DriverError> {
+    fn set_program(&mut self, program: &[usize], vectors: usize) -> Result<(), DriverError> {
         if program.is_empty() {
             return Err(DriverError::Sequence(
                 "set_program: expected at least one pass, found none".into(),
@@ -62,39 +92,67 @@ impl<P: Product> Accelerator for HostDevice<P> {
                 });
             }
         }
+        if vectors == 0 || vectors > self.batch() {
+            return Err(DriverError::Shape {
+                what: "vectors of a program, 1 to the device's batch".into(),
+                expected: self.batch(),
+                found: vectors,
+            });
+        }
         self.program = program.to_vec();
-        self.next = 0;
-        self.results.clear();
+        self.vectors = vectors;
+        self.forget();
         Ok(())
     }
 
-    fn submit(&mut self, x: &[f32]) -> Result<(), DriverError> {
+    fn submit(&mut self, x: &[f32]) -> Result<Ticket, DriverError> {
         let Some(&pass) = self.program.get(self.next) else {
             return Err(DriverError::Sequence("submit: set a program first".into()));
         };
-        let shape = self.passes[pass];
-        if x.len() != shape.k {
+        let PassShape { n, k } = self.passes[pass];
+        let given = x.len() / k;
+        if x.len() % k != 0 || given == 0 || given > self.vectors {
             return Err(DriverError::Shape {
-                what: format!("activations of pass {pass}"),
-                expected: shape.k,
+                what: format!(
+                    "activations of pass {pass}, {} vectors of {k} at most",
+                    self.vectors
+                ),
+                expected: k * self.vectors,
                 found: x.len(),
             });
         }
-        self.results.clear();
-        self.results.resize(shape.n, 0.0);
-        self.inner.product(pass, x, &mut self.results)?;
+        self.recent.swap(0, 1);
+        let step = &mut self.recent[1];
+        step.ticket = None;
+        step.n = n;
+        step.results.clear();
+        step.results.resize(given * n, 0.0);
+        self.inner.product(pass, given, x, &mut step.results)?;
+        let ticket = Ticket::new(self.tickets);
+        step.ticket = Some(ticket);
+        self.tickets += 1;
         self.next = (self.next + 1) % self.program.len();
-        Ok(())
+        Ok(ticket)
     }
 
-    fn wait_rows(&mut self, rows: usize) -> Result<usize, DriverError> {
-        self.check_rows("rows waited for", rows)?;
-        Ok(self.results.len())
+    fn wait_rows(&mut self, ticket: Ticket, rows: usize) -> Result<usize, DriverError> {
+        let step = self.find(ticket)?;
+        check("rows waited for", step.n, rows)?;
+        Ok(step.n)
     }
 
-    fn read_rows(&mut self, first: usize, out: &mut [f32]) -> Result<(), DriverError> {
-        self.check_rows("rows read", first.saturating_add(out.len()))?;
-        out.copy_from_slice(&self.results[first..first + out.len()]);
+    fn read_rows(
+        &mut self,
+        ticket: Ticket,
+        vector: usize,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<(), DriverError> {
+        let step = self.find(ticket)?;
+        check("rows read", step.n, first.saturating_add(out.len()))?;
+        check("vectors read", step.results.len() / step.n, vector + 1)?;
+        let from = vector * step.n + first;
+        out.copy_from_slice(&step.results[from..from + out.len()]);
         Ok(())
     }
 
@@ -104,8 +162,7 @@ impl<P: Product> Accelerator for HostDevice<P> {
 
     fn reset(&mut self) -> Result<(), DriverError> {
         self.program.clear();
-        self.next = 0;
-        self.results.clear();
+        self.forget();
         Ok(())
     }
 
@@ -115,57 +172,142 @@ impl<P: Product> Accelerator for HostDevice<P> {
 }
 
 impl<P> HostDevice<P> {
-    fn check_rows(&self, what: &str, rows: usize) -> Result<(), DriverError> {
-        if rows <= self.results.len() {
-            return Ok(());
+    fn forget(&mut self) {
+        self.next = 0;
+        for step in &mut self.recent {
+            step.ticket = None;
         }
-        Err(DriverError::Shape {
-            what: format!("{what} (results of the submitted step)"),
-            expected: self.results.len(),
-            found: rows,
+    }
+
+    fn find(&self, ticket: Ticket) -> Result<&Step, DriverError> {
+        let found = self.recent.iter().find(|step| step.ticket == Some(ticket));
+        found.ok_or_else(|| {
+            DriverError::Sequence(
+                "this ticket has expired: its results were there until the second submission after it"
+                    .into(),
+            )
         })
     }
+}
+
+fn check(what: &str, there: usize, asked: usize) -> Result<(), DriverError> {
+    if asked <= there {
+        return Ok(());
+    }
+    Err(DriverError::Shape {
+        what: format!("{what} (results of the submitted step)"),
+        expected: there,
+        found: asked,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    struct Ones;
-    impl Product for Ones {
+    /// Sum of a vector plus the number of the pass.
+    struct Sums;
+    impl Product for Sums {
         fn profile(&self) -> Option<Profile> {
             None
         }
-        fn product(&mut self, pass: usize, x: &[f32], y: &mut [f32]) -> Result<(), DriverError> {
-            y.fill(x.iter().sum::<f32>() + pass as f32);
+        fn batch(&self) -> usize {
+            3
+        }
+        fn product(
+            &mut self,
+            pass: usize,
+            vectors: usize,
+            x: &[f32],
+            y: &mut [f32],
+        ) -> Result<(), DriverError> {
+            let (n, k) = (y.len() / vectors, x.len() / vectors);
+            for (x, y) in x.chunks(k).zip(y.chunks_mut(n)) {
+                y.fill(x.iter().sum::<f32>() + pass as f32);
+            }
             Ok(())
         }
     }
 
+    fn device() -> HostDevice<Sums> {
+        let shapes = vec![PassShape { n: 2, k: 3 }, PassShape { n: 1, k: 2 }];
+        HostDevice::new(Sums, shapes)
+    }
+
     #[test]
     fn the_program_is_a_ring_and_misuse_is_named() {
-        let shapes = vec![PassShape { n: 2, k: 3 }, PassShape { n: 1, k: 2 }];
-        let mut d = HostDevice::new(Ones, shapes);
+        let mut d = device();
         assert!(matches!(d.submit(&[1.0; 3]), Err(DriverError::Sequence(_))));
-        assert!(matches!(d.set_program(&[]), Err(DriverError::Sequence(_))));
         assert!(matches!(
-            d.set_program(&[0, 2]),
+            d.set_program(&[], 1),
+            Err(DriverError::Sequence(_))
+        ));
+        assert!(matches!(
+            d.set_program(&[0, 2], 1),
             Err(DriverError::BadStep { step: 1, .. })
         ));
-        d.set_program(&[0, 1]).unwrap();
-        assert!(matches!(
-            d.submit(&[1.0; 4]),
-            Err(DriverError::Shape { expected: 3, .. })
-        ));
+        for vectors in [0, 4] {
+            let refused = d.set_program(&[0], vectors);
+            assert!(matches!(
+                refused,
+                Err(DriverError::Shape { expected: 3, .. })
+            ));
+        }
+        d.set_program(&[0, 1], 1).unwrap();
+        for wrong in [0, 4, 6] {
+            let refused = d.submit(&vec![1.0; wrong]);
+            assert!(matches!(
+                refused,
+                Err(DriverError::Shape { expected: 3, .. })
+            ));
+        }
         for _ in 0..2 {
             let mut y = [0.0; 2];
             d.run_step(&[1.0; 3], &mut y).unwrap();
             assert_eq!(y, [3.0; 2]);
-            assert!(matches!(d.wait_rows(3), Err(DriverError::Shape { .. })));
             d.run_step(&[1.0; 2], &mut y[..1]).unwrap();
             assert_eq!(y[0], 3.0);
         }
         d.reset().unwrap();
         assert!(matches!(d.submit(&[1.0; 3]), Err(DriverError::Sequence(_))));
+    }
+
+    #[test]
+    fn two_steps_are_in_flight_and_a_third_expires_the_first() {
+        let mut d = device();
+        d.set_program(&[0, 1], 3).unwrap();
+        let first = d.submit(&[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]).unwrap();
+        let second = d.submit(&[0.5; 6]).unwrap();
+        let mut y = [0.0; 4];
+        d.finish(first, 2, &mut y).unwrap();
+        assert_eq!(y, [3.0, 3.0, 6.0, 6.0]);
+        assert_eq!(d.wait_rows(second, 1).unwrap(), 1);
+        assert!(matches!(
+            d.wait_rows(second, 2),
+            Err(DriverError::Shape { .. })
+        ));
+        d.read_rows(second, 2, 0, &mut y[..1]).unwrap();
+        assert_eq!(y[0], 2.0);
+        // Two vectors were given, so there is no third to read.
+        let missing = d.read_rows(first, 2, 0, &mut y[..1]);
+        assert!(matches!(
+            missing,
+            Err(DriverError::Shape {
+                expected: 2,
+                found: 3,
+                ..
+            })
+        ));
+        d.submit(&[0.0; 3]).unwrap();
+        assert!(matches!(
+            d.wait_rows(first, 1),
+            Err(DriverError::Sequence(_))
+        ));
+        d.read_rows(second, 0, 0, &mut y[..1]).unwrap();
+        d.set_program(&[0], 1).unwrap();
+        assert!(matches!(
+            d.wait_rows(second, 1),
+            Err(DriverError::Sequence(_))
+        ));
     }
 }

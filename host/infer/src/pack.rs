@@ -5,7 +5,7 @@ use std::path::Path;
 use half::f16;
 use macromac_format::manifest::SIDE_FILES;
 use macromac_format::model::{PASSES_PER_LAYER, TensorShape};
-use macromac_format::{DType, GROUP, Head, Image, ImageWriter, QuantMatrix, Quantization};
+use macromac_format::{DType, GROUP, Head, Image, ImageWriter, Packing, QuantMatrix, Quantization};
 
 use crate::awq::Awq;
 use crate::checkpoint::Checkpoint;
@@ -32,6 +32,8 @@ pub struct PackOptions {
     pub head: Option<Head>,
     /// Input channels that share a scale and a zero, 64 or 128; `None`: those of an AutoAWQ checkpoint, else 64.
     pub group_size: Option<usize>,
+    /// Format of the image; only the `kv260` profile reads another than [`Packing::Single`].
+    pub packing: Packing,
 }
 
 /// Names that a message lists before it only counts.
@@ -181,7 +183,7 @@ pub fn pack_with(
         Some(c) => Some(Awq::new(checkpoint, &c.tokens, c.window, group_size)?),
         None => None,
     };
-    let mut writer = ImageWriter::create(out)?;
+    let mut writer = ImageWriter::create(out)?.packing(options.packing);
     add_side_files(&mut writer, checkpoint.dir())?;
     let passes = arch.passes(head);
     let total = passes.len();
@@ -260,14 +262,14 @@ pub fn pack_head(
         head,
         ..image.manifest().quantization.clone()
     };
-    let mut writer = ImageWriter::create(out)?;
+    let mut writer = ImageWriter::create(out)?.packing(image.packing());
     add_side_files(&mut writer, checkpoint.dir())?;
     for (id, p) in arch.passes(head).iter().enumerate() {
         if id == head_pass(checkpoint) {
             let matrix = rounded_head(checkpoint, head, quantization.group_size)?;
             writer.add_pass(&p.name, p.n, p.k, &matrix.to_segments())?;
         } else {
-            writer.add_pass(&p.name, p.n, p.k, &image.segments(id))?;
+            writer.add_pass(&p.name, p.n, p.k, &image.single_segments(id))?;
         }
     }
     for t in arch.tensors(head) {

@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
         if self.ring_has_head != Some(with_head) {
             let layers = self.model.layers.len() * PASSES_PER_LAYER;
             let program: Vec<usize> = (0..layers + usize::from(with_head)).collect();
-            self.device.set_program(&program)?;
+            self.device.set_program(&program, 1)?;
             self.ring_has_head = Some(with_head);
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use macromac_board::{Board, BoardConfig};
 use macromac_driver::{Accelerator, Device, DriverError, PassShape, PassWeights};
+use macromac_format::Packing;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -19,10 +20,11 @@ fn main() -> Result<(), DriverError> {
     }
     let pass = PassWeights {
         shape,
+        packing: Packing::Single,
         segments: [&segment; 4],
     };
     let mut device = Device::new(Board::new(BoardConfig::typical(1))?, &[pass])?;
-    device.set_program(&[0])?;
+    device.set_program(&[0], 1)?;
     let x: Vec<f32> = (0..shape.k).map(|i| (i as f32 * 0.37).sin()).collect();
     let mut y = vec![0.0; shape.n];
     for _ in 0..10 {

@@ -307,12 +307,7 @@ impl Platform for Board {
     fn load_program(&mut self, steps: &[Step]) -> Result<(), DriverError> {
         self.machine.alive()?;
         program::validate(steps, &self.machine.buffers, &self.caps)?;
-        let ring = program::encode(
-            steps,
-            &self.machine.buffers,
-            &self.caps,
-            self.step_interrupts,
-        )?;
+        let ring = program::encode(steps, &self.machine.buffers, self.step_interrupts)?;
         let status = self.machine.load(regs::STATUS)?;
         if status & regs::STATUS_FAULTED_MASK != 0 {
             return Err(self.machine.load_fault());

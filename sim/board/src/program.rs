@@ -1,19 +1,14 @@
 //! From steps with buffer handles to descriptors with addresses. The kernel module makes the same checks: a process can never
 //! make the device touch memory that was not given to it.
 
-use macromac_driver::{BufferUse, Capabilities, DriverError, SegmentRef, Step};
-use macromac_format::MACRO_BYTES;
+use macromac_driver::{BufferUse, Capabilities, DriverError, Profile, SegmentRef, Step};
+use macromac_format::Packing;
 use macromac_format::descriptor::{DESCRIPTOR_BYTES, Descriptor, FLAG_INTERRUPT};
 
 use crate::buffers::{ALIGN, Buffers, Owner};
 
 /// Most steps a ring may have (RING_STEPS has 16 bits).
 pub const MAX_STEPS: usize = 0xFFFF;
-
-/// Bytes a step reads from each weight segment.
-fn segment_bytes(step: &Step) -> u64 {
-    u64::from(step.groups) * u64::from(step.tile_rows) * MACRO_BYTES as u64
-}
 
 /// Checks a program against buffers and device.
 pub fn validate(steps: &[Step], buffers: &Buffers, caps: &Capabilities) -> Result<(), DriverError> {
@@ -46,15 +41,23 @@ fn check(step: &Step, buffers: &Buffers, caps: &Capabilities) -> Result<(), Stri
     if step.tile_rows == 0 {
         return Err("tile_rows must be 1 to 65535, found 0".into());
     }
-    let (x, y) = (
-        u64::from(step.groups) * 256,
-        u64::from(step.tile_rows) * 128,
-    );
+    if step.vectors == 0 || u32::from(step.vectors) > caps.batch {
+        return Err(format!(
+            "vectors must be 1 to {}, found {}",
+            caps.batch, step.vectors
+        ));
+    }
+    if step.packing != Packing::Single && caps.profile == Profile::Paper {
+        return Err(format!(
+            "macro_strips must be 18 in profile paper, found {}",
+            step.packing.macro_strips()
+        ));
+    }
     for (port, segment) in step.weights.iter().enumerate() {
         place(
             &format!("weights of port {port}"),
             segment,
-            segment_bytes(step),
+            step.segment_bytes(),
             BufferUse::Weights,
             buffers,
         )?;
@@ -62,10 +65,11 @@ fn check(step: &Step, buffers: &Buffers, caps: &Capabilities) -> Result<(), Stri
     place(
         "activations",
         &step.activations,
-        x,
+        step.activation_bytes(),
         BufferUse::Activations,
         buffers,
     )?;
+    let y = step.result_bytes();
     place("results", &step.results, y, BufferUse::Results, buffers)
 }
 
@@ -102,12 +106,7 @@ fn place(
 }
 
 /// The bytes of the ring; the steps must be valid.
-pub fn encode(
-    steps: &[Step],
-    buffers: &Buffers,
-    caps: &Capabilities,
-    interrupts: bool,
-) -> Result<Vec<u8>, DriverError> {
+pub fn encode(steps: &[Step], buffers: &Buffers, interrupts: bool) -> Result<Vec<u8>, DriverError> {
     let address = |at: &SegmentRef| {
         buffers
             .get(at.buffer.0)
@@ -120,12 +119,12 @@ pub fn encode(
             *to = address(at)?;
         }
         let descriptor = Descriptor {
-            macro_strips: caps.macro_strips as u8,
+            macro_strips: step.packing.macro_strips() as u8,
             flags: if interrupts { FLAG_INTERRUPT } else { 0 },
             groups: step.groups,
             tile_rows: step.tile_rows,
             report_tile_rows: step.report_tile_rows,
-            vectors: 1,
+            vectors: step.vectors,
             activations: address(&step.activations)?,
             results: address(&step.results)?,
             weights,

@@ -65,9 +65,10 @@ impl Machine {
             regs::CAP0_ARITHMETIC_SHIFT,
         ) {
             0 => Profile::Paper,
+            1 => Profile::Kv260,
             other => {
                 return Err(DriverError::Capability(format!(
-                    "arithmetic {other} is unknown to this software, it knows 0 (paper)"
+                    "arithmetic {other} is unknown to this software, it knows 0 (paper) and 1 (kv260)"
                 )));
             }
         };

@@ -5,6 +5,7 @@ pub mod rig;
 
 use macromac_board::{Board, BoardConfig};
 use macromac_driver::{Accelerator, Device, DriverError, PassShape, PassWeights};
+use macromac_format::Packing;
 use macromac_golden::{PassDims, run_pass};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +40,7 @@ impl Matrix {
     pub fn weights(&self) -> PassWeights<'_> {
         PassWeights {
             shape: self.shape,
+            packing: Packing::Single,
             segments: std::array::from_fn(|port| &self.segments[port][..]),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use macromac_board::{Board, BoardConfig};
 use macromac_driver::{BufferId, BufferUse, Completion, DriverError, Platform, SegmentRef, Step};
+use macromac_format::Packing;
 
 use super::{Matrix, compare};
 
@@ -38,6 +39,8 @@ impl Rig {
                 groups: matrix.dims.groups as u16,
                 tile_rows: matrix.dims.tile_rows as u16,
                 report_tile_rows: report,
+                vectors: 1,
+                packing: Packing::Single,
                 weights,
                 activations: vector(matrix.dims.inputs(), BufferUse::Activations),
                 results: vector(matrix.dims.outputs(), BufferUse::Results),

@@ -1,6 +1,7 @@
 use super::fake::{Behaviour, Call, Fake};
 use super::*;
 use crate::Capabilities;
+use macromac_format::Packing;
 
 const X: u32 = 2;
 const Y: u32 = 3;
@@ -17,10 +18,12 @@ fn device_on(fake: Fake) -> Result<Device<Fake>, DriverError> {
         &[
             PassWeights {
                 shape: PassShape { n: 40, k: 100 },
+                packing: Packing::Single,
                 segments: [&a; 4],
             },
             PassWeights {
                 shape: PassShape { n: 2000, k: 64 },
+                packing: Packing::Single,
                 segments: [&b; 4],
             },
         ],
@@ -68,7 +71,7 @@ fn weights_are_uploaded_on_pages() {
 #[test]
 fn a_step_is_write_doorbell_wait_read() {
     let mut device = device();
-    device.set_program(&[0, 1]).unwrap();
+    device.set_program(&[0, 1], 1).unwrap();
     assert_eq!(device.platform.taken(), [Call::Load { steps: 2 }]);
     let steps = device.platform.steps.clone();
     assert_eq!(
@@ -143,15 +146,15 @@ fn a_step_is_write_doorbell_wait_read() {
 #[test]
 fn partial_rows() {
     let mut device = device();
-    device.set_program(&[1]).unwrap();
-    device.submit(&[0.0; 64]).unwrap();
+    device.set_program(&[1], 1).unwrap();
+    let step = device.submit(&[0.0; 64]).unwrap();
     device.platform.behaviour = Behaviour::StopsAtRows;
-    assert_eq!(device.wait_rows(100).unwrap(), 128);
+    assert_eq!(device.wait_rows(step, 100).unwrap(), 128);
     device.platform.taken();
     // What is known to be finished asks the device no more.
-    assert_eq!(device.wait_rows(128).unwrap(), 128);
+    assert_eq!(device.wait_rows(step, 128).unwrap(), 128);
     let mut out = vec![0.0; 28];
-    device.read_rows(100, &mut out).unwrap();
+    device.read_rows(step, 0, 100, &mut out).unwrap();
     assert_eq!(
         device.platform.taken(),
         [Call::Read {
@@ -160,17 +163,17 @@ fn partial_rows() {
             bytes: 112
         }]
     );
-    let err = device.read_rows(101, &mut out).unwrap_err();
+    let err = device.read_rows(step, 0, 101, &mut out).unwrap_err();
     assert_eq!(
         err.to_string(),
         "rows 101..129 are not finished, 128 are: wait for them first"
     );
     assert!(matches!(
-        device.read_rows(1990, &mut out),
+        device.read_rows(step, 0, 1990, &mut out),
         Err(DriverError::Shape { found: 2018, .. })
     ));
     assert!(matches!(
-        device.wait_rows(2001),
+        device.wait_rows(step, 2001),
         Err(DriverError::Shape {
             expected: 2000,
             found: 2001,
@@ -180,13 +183,13 @@ fn partial_rows() {
     // The record counts padded rows (2016); the caller never sees more than the matrix has.
     device.platform.done.rows_done = 2016;
     device.platform.taken();
-    device.read_rows(1972, &mut out).unwrap();
+    device.read_rows(step, 0, 1972, &mut out).unwrap();
 }
 
 #[test]
 fn a_second_step_may_be_submitted_while_one_runs() {
     let mut device = device();
-    device.set_program(&[0, 1, 0]).unwrap();
+    device.set_program(&[0, 1, 0], 1).unwrap();
     device.platform.taken();
     let doorbells = |calls: Vec<Call>| -> Vec<Call> {
         calls
@@ -228,26 +231,26 @@ fn a_second_step_may_be_submitted_while_one_runs() {
 #[test]
 fn the_program_is_loaded_only_when_it_must_be() {
     let mut device = device();
-    device.set_program(&[0, 1]).unwrap();
-    device.set_program(&[0, 1]).unwrap();
+    device.set_program(&[0, 1], 1).unwrap();
+    device.set_program(&[0, 1], 1).unwrap();
     assert_eq!(device.platform.taken(), [Call::Load { steps: 2 }]);
     let mut y = vec![0.0; 40];
     device.run_step(&[0.0; 100], &mut y).unwrap();
     device.platform.taken();
     // In the middle of a round the ring has to start anew.
-    device.set_program(&[0, 1]).unwrap();
+    device.set_program(&[0, 1], 1).unwrap();
     assert_eq!(device.platform.taken(), [Call::Load { steps: 2 }]);
     device.run_step(&[0.0; 100], &mut y).unwrap();
     device.run_step(&[0.0; 64], &mut vec![0.0; 2000]).unwrap();
     device.platform.taken();
-    device.set_program(&[0, 1]).unwrap();
+    device.set_program(&[0, 1], 1).unwrap();
     assert_eq!(device.platform.taken(), [], "the round is complete");
     // One step becomes a ring of two, and each of the two is a round.
-    device.set_program(&[0]).unwrap();
+    device.set_program(&[0], 1).unwrap();
     assert_eq!(device.platform.taken(), [Call::Load { steps: 2 }]);
     device.run_step(&[0.0; 100], &mut y).unwrap();
     device.platform.taken();
-    device.set_program(&[0]).unwrap();
+    device.set_program(&[0], 1).unwrap();
     assert_eq!(device.platform.taken(), []);
     device.submit(&[0.0; 100]).unwrap();
     assert!(matches!(
@@ -259,7 +262,7 @@ fn the_program_is_loaded_only_when_it_must_be() {
 #[test]
 fn sequence_numbers_wrap_at_2_to_the_32() {
     let mut device = device();
-    device.set_program(&[0, 1, 0]).unwrap();
+    device.set_program(&[0, 1, 0], 1).unwrap();
     device.loaded.as_mut().unwrap().submitted = u32::MAX - 1;
     device.platform.done.steps_done = u32::MAX - 1;
     device.platform.doorbell = u32::MAX - 1;
@@ -286,11 +289,12 @@ fn sequence_numbers_wrap_at_2_to_the_32() {
     // Two in flight across the wrap: the record is behind, not far ahead.
     let loaded = device.loaded.as_mut().unwrap();
     loaded.submitted = u32::MAX;
+    loaded.recent = [None; 2];
     device.platform.done.steps_done = u32::MAX;
-    device.submit(&[0.0; 100]).unwrap();
+    let step = device.submit(&[0.0; 100]).unwrap();
     assert_eq!(device.platform.doorbell, 0);
     assert!(matches!(
-        device.read_rows(0, &mut [0.0]),
+        device.read_rows(step, 0, 0, &mut [0.0]),
         Err(DriverError::Sequence(_))
     ));
 }
@@ -299,7 +303,7 @@ fn sequence_numbers_wrap_at_2_to_the_32() {
 fn after_a_fault_the_program_is_gone_until_it_is_set_again() {
     for behaviour in [Behaviour::Faults, Behaviour::Hangs] {
         let mut device = device();
-        device.set_program(&[0, 1]).unwrap();
+        device.set_program(&[0, 1], 1).unwrap();
         device.platform.behaviour = behaviour;
         let err = device.run_step(&[1.0; 100], &mut [0.0; 40]).unwrap_err();
         match behaviour {
@@ -318,11 +322,11 @@ fn after_a_fault_the_program_is_gone_until_it_is_set_again() {
             Err(DriverError::Sequence(_))
         ));
         assert!(matches!(
-            device.read_rows(0, &mut [0.0]),
+            device.read_rows(Ticket::new(0), 0, 0, &mut [0.0]),
             Err(DriverError::Sequence(_))
         ));
         device.reset().unwrap();
-        device.set_program(&[0, 1]).unwrap();
+        device.set_program(&[0, 1], 1).unwrap();
         device.platform.taken();
         device.run_step(&[1.0; 100], &mut [0.0; 40]).unwrap();
     }
@@ -352,6 +356,7 @@ fn what_does_not_fit_is_refused_before_anything_is_allocated() {
         Fake::new(),
         &[PassWeights {
             shape,
+            packing: Packing::Single,
             segments: [&short; 4],
         }],
     ) else {
@@ -363,6 +368,7 @@ fn what_does_not_fit_is_refused_before_anything_is_allocated() {
     );
     let empty = PassWeights {
         shape: PassShape { n: 0, k: 64 },
+        packing: Packing::Single,
         segments: [&[]; 4],
     };
     assert!(matches!(
@@ -374,6 +380,7 @@ fn what_does_not_fit_is_refused_before_anything_is_allocated() {
             n: 65_536 * 32,
             k: 64,
         },
+        packing: Packing::Single,
         segments: [&[]; 4],
     };
     assert!(matches!(
@@ -402,16 +409,19 @@ fn wrong_calls_are_refused() {
         Err(DriverError::Sequence(_))
     ));
     assert!(matches!(
-        device.set_program(&[]),
+        device.set_program(&[], 1),
         Err(DriverError::BadStep { .. })
     ));
-    let err = device.set_program(&[0, 1, 2]).unwrap_err();
+    let err = device.set_program(&[0, 1, 2], 1).unwrap_err();
     assert_eq!(
         err.to_string(),
         "step 2 of the program: pass 2 does not exist, the model has passes 0 to 1"
     );
-    device.set_program(&[0]).unwrap();
-    assert!(matches!(device.wait_rows(1), Err(DriverError::Sequence(_))));
+    device.set_program(&[0], 1).unwrap();
+    assert!(matches!(
+        device.wait_rows(Ticket::new(0), 1),
+        Err(DriverError::Sequence(_))
+    ));
     assert!(matches!(
         device.submit(&[0.0; 101]),
         Err(DriverError::Shape {
@@ -422,4 +432,161 @@ fn wrong_calls_are_refused() {
     ));
     // A refused call has not moved the ring.
     device.run_step(&[0.0; 100], &mut [0.0; 40]).unwrap();
+}
+
+/// A `kv260` device with three vectors a pass.
+fn batched() -> Device<Fake> {
+    let mut fake = Fake::new();
+    fake.caps.profile = Profile::Kv260;
+    fake.caps.batch = 3;
+    let mut device = device_on(fake).unwrap();
+    device.platform.taken();
+    device
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let words = bytes.chunks_exact(4);
+    words
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect()
+}
+
+#[test]
+fn vectors_alternate_by_groups_on_the_way_in_and_by_tile_rows_on_the_way_out() {
+    let mut device = batched();
+    assert_eq!(device.batch(), 3);
+    device.set_program(&[0, 1], 3).unwrap();
+    let step = device.platform.steps[0];
+    assert_eq!((step.vectors, step.groups, step.tile_rows), (3, 2, 2));
+    // The buffers have room for three vectors of the largest pass.
+    assert_eq!(
+        device.platform.steps[1].results.offset,
+        3 * 2016 * 4 / 4096 * 4096 + 4096
+    );
+    for (value, bytes) in device.platform.buffers[Y as usize]
+        .1
+        .chunks_exact_mut(4)
+        .enumerate()
+    {
+        bytes.copy_from_slice(&(value as f32).to_le_bytes());
+    }
+    // Two of the three vectors are given: 1 to 100 and 101 to 200.
+    let x: Vec<f32> = (1..=200).map(|i| i as f32).collect();
+    let ticket = device.submit(&x).unwrap();
+    let written = floats(&device.platform.buffers[X as usize].1[..2 * 3 * 256]);
+    for (piece, values) in written.chunks_exact(64).enumerate() {
+        let (group, vector) = (piece / 3, piece % 3);
+        for (i, value) in values.iter().enumerate() {
+            let k = 64 * group + i;
+            let given = vector < 2 && k < 100;
+            let want = if given { 100 * vector + k + 1 } else { 0 };
+            assert_eq!(*value, want as f32, "group {group}, vector {vector}, {i}");
+        }
+    }
+    let mut y = vec![0.0; 80];
+    device.finish(ticket, 40, &mut y).unwrap();
+    // Row n of vector v is value (n / 32 x 3 + v) x 32 + n mod 32.
+    let place = |v: usize, n: usize| ((n / 32 * 3 + v) * 32 + n % 32) as f32;
+    let want: Vec<f32> = (0..80).map(|i| place(i / 40, i % 40)).collect();
+    assert_eq!(y, want);
+    // A part that crosses a tile row.
+    let mut part = vec![0.0; 7];
+    device.read_rows(ticket, 1, 30, &mut part).unwrap();
+    assert_eq!(part, (30..37).map(|n| place(1, n)).collect::<Vec<_>>());
+    // The third vector was not given.
+    assert!(matches!(
+        device.read_rows(ticket, 2, 0, &mut part),
+        Err(DriverError::Shape {
+            expected: 2,
+            found: 3,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn of_two_steps_in_flight_either_can_be_waited_for() {
+    let mut device = batched();
+    device.set_program(&[0, 0, 1, 1], 3).unwrap();
+    let first = device.submit(&[0.0; 300]).unwrap();
+    let second = device.submit(&[0.0; 100]).unwrap();
+    device.platform.taken();
+    device.platform.behaviour = Behaviour::StopsAtRows;
+    // The first step, though it is not the newest.
+    assert_eq!(device.wait_rows(first, 32).unwrap(), 32);
+    assert_eq!(device.platform.taken(), [Call::Wait { steps: 1, rows: 32 }]);
+    assert!(matches!(
+        device.read_rows(second, 0, 0, &mut [0.0]),
+        Err(DriverError::Sequence(_))
+    ));
+    device.platform.behaviour = Behaviour::Completes;
+    assert_eq!(device.wait_rows(second, 40).unwrap(), 40);
+    // Both are complete; the older can still be read, until another step takes its place.
+    device.read_rows(first, 2, 0, &mut [0.0; 40]).unwrap();
+    device.submit(&[0.0; 64]).unwrap();
+    let expired = device.read_rows(first, 0, 0, &mut [0.0]).unwrap_err();
+    assert!(expired.to_string().contains("expired"), "{expired}");
+    device.read_rows(second, 0, 0, &mut [0.0]).unwrap();
+    // A new program forgets all tickets, and gives out none of them again.
+    device.set_program(&[0, 1], 1).unwrap();
+    assert!(matches!(
+        device.read_rows(second, 0, 0, &mut [0.0]),
+        Err(DriverError::Sequence(_))
+    ));
+    assert_ne!(device.submit(&[0.0; 100]).unwrap(), first);
+}
+
+#[test]
+fn the_batch_bounds_a_program_and_another_batch_is_another_program() {
+    let mut device = batched();
+    for vectors in [0, 4] {
+        assert!(matches!(
+            device.set_program(&[0], vectors),
+            Err(DriverError::Shape { expected: 3, .. })
+        ));
+    }
+    device.set_program(&[0, 1], 3).unwrap();
+    device.set_program(&[0, 1], 3).unwrap();
+    device.set_program(&[0, 1], 2).unwrap();
+    let loads = [Call::Load { steps: 2 }, Call::Load { steps: 2 }];
+    assert_eq!(device.platform.taken(), loads);
+    for wrong in [0, 99, 300] {
+        assert!(matches!(
+            device.submit(&vec![0.0; wrong]),
+            Err(DriverError::Shape { expected: 200, .. })
+        ));
+    }
+}
+
+#[test]
+fn format_2_is_for_the_kv260_profile() {
+    let shape = PassShape { n: 40, k: 320 };
+    // Two tile rows of 2 + 5 x 17 strips.
+    let bytes = vec![0; 2 * 87 * 16];
+    let pass = PassWeights {
+        shape,
+        packing: Packing::Quad,
+        segments: [&bytes; 4],
+    };
+    let Err(error) = Device::new(Fake::new(), &[pass]) else {
+        panic!("profile paper took format 2");
+    };
+    assert!(error.to_string().contains("reads format 1"), "{error}");
+    let mut fake = Fake::new();
+    fake.caps.profile = Profile::Kv260;
+    let mut device = Device::new(fake, &[pass]).unwrap();
+    device.set_program(&[0], 1).unwrap();
+    let step = device.platform.steps[0];
+    assert_eq!(
+        (step.packing.macro_strips(), step.segment_bytes()),
+        (17, 2784)
+    );
+    let short = PassWeights {
+        segments: [&bytes[16..]; 4],
+        ..pass
+    };
+    assert!(matches!(
+        Device::new(Fake::new(), &[short]),
+        Err(DriverError::Capability(_))
+    ));
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use macromac_format::manifest::ALIGN;
-use macromac_format::{Architecture, Head, Layout};
+use macromac_format::{Architecture, Head, Layout, Packing};
 
 use super::size::{Sizes, Subject};
 use crate::fused::PassKind;
@@ -174,7 +174,7 @@ fn image(arch: &Architecture, head: Head, number_bytes: u64) -> Sizes {
     let mut place = |bytes: u64| at += bytes.next_multiple_of(ALIGN);
     for (id, pass) in arch.passes(head).iter().enumerate() {
         let segment = Layout::new(pass.n, pass.k).segment_bytes() as u64;
-        s.add_pass(arch, head, id, pass.k, 4 * segment);
+        s.add_pass(arch, head, id, pass.k, Packing::Single, 4 * segment);
         (0..4).for_each(|_| place(segment));
     }
     for t in arch.tensors(head) {

@@ -86,7 +86,16 @@ mod tests {
         fn profile(&self) -> Option<Profile> {
             None
         }
-        fn product(&mut self, _: usize, _: &[f32], _: &mut [f32]) -> Result<(), DriverError> {
+        fn batch(&self) -> usize {
+            1
+        }
+        fn product(
+            &mut self,
+            _: usize,
+            _: usize,
+            _: &[f32],
+            _: &mut [f32],
+        ) -> Result<(), DriverError> {
             Ok(())
         }
     }

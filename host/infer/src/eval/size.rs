@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use macromac_format::{Architecture, DType, GROUP, Head, Image, MACRO_BYTES, TILE};
+use macromac_format::{Architecture, DType, GROUP, Head, Image, Packing, TILE};
 use serde::Serialize;
 
 use crate::InferError;
@@ -165,6 +165,7 @@ impl Sizes {
         head: Head,
         id: usize,
         k: usize,
+        packing: Packing,
         bytes: u64,
     ) {
         let (kind, layer) = PassKind::of(arch, id);
@@ -174,7 +175,7 @@ impl Sizes {
             _ => k,
         };
         let groups = k.div_ceil(GROUP) as u64;
-        let row_bytes = groups * (MACRO_BYTES / TILE) as u64;
+        let row_bytes = (packing.tile_bytes(k.div_ceil(GROUP)) / TILE) as u64;
         let mut rest = bytes;
         for (name, rows) in kind.parts(arch, layer) {
             let rows = rows as u64;
@@ -248,7 +249,7 @@ impl Subject {
         for (id, pass) in manifest.passes.iter().enumerate() {
             let bytes = pass.segments.iter().map(|s| s.bytes).sum();
             let head = manifest.quantization.head;
-            file.add_pass(arch, head, id, pass.shape[1], bytes);
+            file.add_pass(arch, head, id, pass.shape[1], image.packing(), bytes);
         }
         let mut widest = 2;
         for t in &manifest.tensors {

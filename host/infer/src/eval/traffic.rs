@@ -1,7 +1,7 @@
 //! Bytes of DDR that one token moves, counted from the image: what its head costs in time.
 
 use macromac_format::layout::PORTS;
-use macromac_format::{GROUP, Head, Image, MACRO_BYTES, TILE};
+use macromac_format::{GROUP, Head, Image, TILE};
 use serde::Serialize;
 
 /// Bytes of FP32.
@@ -54,7 +54,7 @@ pub fn traffic(image: &Image) -> Traffic {
     ps_reads += match (image.tensor("embedding"), manifest.passes.last()) {
         (Some(t), _) => (arch.hidden_size * t.dtype.bytes()) as u64,
         // A word of a block holds eight rows, so one row touches every strip of its blocks.
-        (None, Some(head)) => (head.padded[1] / GROUP * MACRO_BYTES) as u64,
+        (None, Some(head)) => image.packing().tile_bytes(head.padded[1] / GROUP) as u64,
         (None, None) => 0,
     };
     Traffic {
