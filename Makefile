@@ -42,8 +42,10 @@ synth:  ## what the whole device costs on the K26, both profiles (estimate by yo
 	@scripts/synth-profile paper
 	@scripts/synth-profile kv260
 
-synth-unit:  ## what a MACRO_MAC costs on the K26 (estimate by yosys; target/synth/)
+synth-unit:  ## what a unit of either profile costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96
+	@scripts/synth mm_dsp_mac2 --no-modules --max-lut 0 --max-ff 0 --dsp 1
+	@scripts/synth mm_group_mac --max-lut 7000 --max-ff 11000 --dsp 132 --max-levels 6
 
 clean:  ## remove everything that was built
 	cargo clean

@@ -12,6 +12,7 @@ fp/mm_fp32_round_mul.sv
 fp/mm_fp32_mul.sv
 fp/mm_fp32_mul_int.sv
 fp/mm_fp32_add.sv
+fp/mm_fp32_add_deep.sv
 mac/mm_unpacker.sv
 mac/mm_pe.sv
 mac/mm_pe_array.sv
@@ -19,6 +20,14 @@ mac/mm_adder_tree.sv
 mac/mm_window_lane.sv
 mac/mm_window_acc.sv
 mac/mm_macro_mac.sv
+mac/mm_dsp_mac2.sv
+mac/mm_group_slice.sv
+mac/mm_group_term.sv
+mac/mm_group_lane.sv
+mac/mm_group_unpacker.sv
+mac/mm_group_slots.sv
+mac/mm_group_results.sv
+mac/mm_group_mac.sv
 axi/mm_axi_reader.sv
 axi/mm_axi_writer.sv
 axi/mm_data_read.sv

@@ -2,7 +2,7 @@
 
 use macromac_golden::fp::{self, exact};
 use macromac_rtl::{
-    Harness, Verilated, mm_fp16_to_fp32, mm_fp32_add, mm_fp32_mul, mm_fp32_mul_int,
+    Harness, Verilated, mm_fp16_to_fp32, mm_fp32_add, mm_fp32_add_deep, mm_fp32_mul, mm_fp32_mul_int,
     mm_fp32_mul_narrow, run,
 };
 use rand::Rng;
@@ -38,6 +38,19 @@ impl Operator for mm_fp32_add::Top {
     const LATENCY: usize = 4;
     fn drive(i: &mut Self::In, a: u32, b: u32) {
         (i.a_i, i.b_i) = (a, b);
+    }
+    fn result(o: &Self::Out) -> u32 {
+        o.sum_o
+    }
+    fn golden(a: u32, b: u32) -> u32 {
+        exact::add(a, b)
+    }
+}
+
+impl Operator for mm_fp32_add_deep::Top {
+    const LATENCY: usize = 11;
+    fn drive(i: &mut Self::In, a: u32, b: u32) {
+        (i.a_i, i.b_i, i.en_i) = (a, b, 1);
     }
     fn result(o: &Self::Out) -> u32 {
         o.sum_o
@@ -224,6 +237,60 @@ fn add_equals_golden() {
         });
         assert_eq!(check(h, operands), PAIRS);
     });
+}
+
+#[test]
+fn deep_add_equals_testfloat() {
+    run("fp/add_deep/testfloat", |h: &mut Harness<mm_fp32_add_deep::Top>| {
+        let cases = vectors::<5>("f32_add.bin");
+        assert_eq!(cases.len(), 20_000);
+        let n = check(h, cases.iter().map(|&[a, b, ..]| (a, b)));
+        assert_eq!(n, cases.len());
+    });
+}
+
+#[test]
+fn deep_add_equals_golden() {
+    run("fp/add_deep/random", |h: &mut Harness<mm_fp32_add_deep::Top>| {
+        let mut rng = h.rng().clone();
+        let operands = (0..PAIRS).map(|_| {
+            let a = odd_float(&mut rng);
+            let b = sum_partner(a, &mut rng);
+            if rng.random() { (a, b) } else { (b, a) }
+        });
+        assert_eq!(check(h, operands), PAIRS);
+    });
+}
+
+/// With the enable low nothing moves, and nothing is lost.
+#[test]
+fn deep_add_holds_without_enable() {
+    const LATENCY: usize = 11;
+    run(
+        "fp/add_deep/enable",
+        |h: &mut Harness<mm_fp32_add_deep::Top>| {
+            let mut rng = h.rng().clone();
+            let mut expected = std::collections::VecDeque::new();
+            for _ in 0..200_000 {
+                let a = odd_float(&mut rng);
+                let b = sum_partner(a, &mut rng);
+                let enabled = rng.random_bool(0.6);
+                let i = &mut h.dut.i;
+                (i.a_i, i.b_i, i.en_i) = (a, b, u8::from(enabled));
+                h.step();
+                h.progress();
+                if expected.len() == LATENCY {
+                    h.check_bits("sum_o", h.dut.o.sum_o, expected[0]);
+                }
+                if enabled {
+                    expected.push_back(exact::add(a, b));
+                    if expected.len() > LATENCY {
+                        expected.pop_front();
+                    }
+                }
+            }
+        },
+    );
 }
 
 #[test]

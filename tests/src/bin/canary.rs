@@ -28,7 +28,7 @@ struct Mutation {
     test: (&'static str, &'static str),
 }
 
-const MUTATIONS: [Mutation; 6] = [
+const MUTATIONS: [Mutation; 12] = [
     Mutation {
         block: "unpacker",
         model: "mm_unpacker",
@@ -60,6 +60,54 @@ const MUTATIONS: [Mutation; 6] = [
         find: "back_q <= out_o;",
         replace: "back_q <= out_o ^ 32'd1;",
         test: ("unit_mac_blocks", "window_equals_golden_back_to_back"),
+    },
+    Mutation {
+        block: "kv260 unpacker",
+        model: "mm_group_unpacker",
+        file: "mac/mm_group_unpacker.sv",
+        find: "weights_q       <= strip_data_i;",
+        replace: "weights_q       <= strip_data_i ^ 128'd1;",
+        test: ("unit_group_blocks", "unpacker_takes_both_formats_apart"),
+    },
+    Mutation {
+        block: "two products in a DSP",
+        model: "mm_tb_mac2",
+        file: "mac/mm_dsp_mac2.sv",
+        find: "b_q2 <= b_q;",
+        replace: "b_q2 <= b_q ^ 18'd1;",
+        test: ("unit_group_blocks", "mac2_equals_integers"),
+    },
+    Mutation {
+        block: "slice, split",
+        model: "mm_tb_slice",
+        file: "mac/mm_group_slice.sv",
+        find: "high = {{4{pair[j][43]}}, pair[j][43:22]};",
+        replace: "high = {{4{pair[j][43]}}, pair[j][43:22]} ^ 26'd1;",
+        test: ("unit_group_blocks", "slice_equals_its_twin_and_integers"),
+    },
+    Mutation {
+        block: "term",
+        model: "mm_group_term",
+        file: "mac/mm_group_term.sv",
+        find: "product_q6 <= product_q5;",
+        replace: "product_q6 <= product_q5 ^ 36'h1000;",
+        test: ("unit_group_blocks", "term_equals_golden"),
+    },
+    Mutation {
+        block: "kv260 accumulator",
+        model: "mm_group_lane",
+        file: "mac/mm_group_lane.sv",
+        find: "if (en_i && wr_en_i) acc_mem[wr_slot_i] <= total;",
+        replace: "if (en_i && wr_en_i) acc_mem[wr_slot_i] <= total ^ 32'd1;",
+        test: ("unit_group_blocks", "lane_equals_golden"),
+    },
+    Mutation {
+        block: "kv260 result buffer",
+        model: "mm_group_mac_1",
+        file: "mac/mm_group_results.sv",
+        find: "if (marked_q) word = 32'h7fc0_0000;",
+        replace: "if (marked_q) word = 32'h7fc0_0001;",
+        test: ("unit_group_mac", "batch_1_equals_golden"),
     },
     Mutation {
         block: "reader",
@@ -145,7 +193,7 @@ fn run() -> Result<bool, String> {
             .map(str::trim);
         let caught = !output.status.success() && line.is_some();
         println!(
-            "canary: {:<18} {}",
+            "canary: {:<21} {}",
             mutation.block,
             if caught { "caught" } else { "NOT CAUGHT" }
         );
