@@ -169,21 +169,18 @@ fn fetch<T: Fetch>(
 
 fn walks_the_ring<T: Fetch>() {
     for round in 0..8 {
-        run(
-            &format!("descriptor/ring/{round}"),
-            |h: &mut Harness<T>| {
-                let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-                let n = rng.random_range(1..8);
-                let ring: Vec<Descriptor> = (0..n).map(|_| good::<T>(&mut rng)).collect();
-                let bytes: Vec<[u8; 64]> = ring.iter().map(Descriptor::encode).collect();
-                let pause = Pause::any(&mut rng);
-                let (handed, error) = fetch(h, &bytes, RING, 3 * n + 1, pause);
-                assert_eq!(error, None);
-                for (k, got) in handed.iter().enumerate() {
-                    assert_eq!(*got, expected(&ring[k % n]), "step {k}");
-                }
-            },
-        );
+        run(&format!("descriptor/ring/{round}"), |h: &mut Harness<T>| {
+            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+            let n = rng.random_range(1..8);
+            let ring: Vec<Descriptor> = (0..n).map(|_| good::<T>(&mut rng)).collect();
+            let bytes: Vec<[u8; 64]> = ring.iter().map(Descriptor::encode).collect();
+            let pause = Pause::any(&mut rng);
+            let (handed, error) = fetch(h, &bytes, RING, 3 * n + 1, pause);
+            assert_eq!(error, None);
+            for (k, got) in handed.iter().enumerate() {
+                assert_eq!(*got, expected(&ring[k % n]), "step {k}");
+            }
+        });
     }
 }
 
@@ -199,29 +196,26 @@ fn walks_the_ring_of_kv260() {
 
 /// One broken rule: the second descriptor of the ring is changed and must be refused, the first one stands.
 fn refused<T: Fetch>(name: &str, break_it: impl Fn(&mut Descriptor, &mut [u8; 64])) {
-    run(
-        &format!("descriptor/{name}"),
-        |h: &mut Harness<T>| {
-            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-            let first = good::<T>(&mut rng);
-            let mut second = good::<T>(&mut rng);
-            // Fields first, then bytes that no field holds.
-            break_it(&mut second, &mut [0; 64]);
-            let mut bytes = second.encode();
-            break_it(&mut second.clone(), &mut bytes);
-            let (handed, error) = fetch(h, &[first.encode(), bytes], RING, 3, Pause::Never);
-            assert_eq!(
-                error,
-                Some(1),
-                "{name}: ring index of the refused descriptor"
-            );
-            assert_eq!(
-                handed,
-                [expected(&first)],
-                "{name}: the descriptor before it"
-            );
-        },
-    );
+    run(&format!("descriptor/{name}"), |h: &mut Harness<T>| {
+        let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+        let first = good::<T>(&mut rng);
+        let mut second = good::<T>(&mut rng);
+        // Fields first, then bytes that no field holds.
+        break_it(&mut second, &mut [0; 64]);
+        let mut bytes = second.encode();
+        break_it(&mut second.clone(), &mut bytes);
+        let (handed, error) = fetch(h, &[first.encode(), bytes], RING, 3, Pause::Never);
+        assert_eq!(
+            error,
+            Some(1),
+            "{name}: ring index of the refused descriptor"
+        );
+        assert_eq!(
+            handed,
+            [expected(&first)],
+            "{name}: the descriptor before it"
+        );
+    });
 }
 
 macro_rules! rules {

@@ -278,16 +278,13 @@ fn bytes_and_reports_of_several_vectors() {
 
 fn bytes_and_reports<T: Results>() {
     for round in 0..16 {
-        run(
-            &format!("results/random/{round}"),
-            |h: &mut Harness<T>| {
-                let pause = Pause::any(h.rng());
-                let mut b = Bench::new(h, Timing::random, pause);
-                b.row_gap = b.rng.random_range(1..30);
-                let steps = random_steps::<T>(&mut b.rng, 8);
-                b.run_steps(&steps);
-            },
-        );
+        run(&format!("results/random/{round}"), |h: &mut Harness<T>| {
+            let pause = Pause::any(h.rng());
+            let mut b = Bench::new(h, Timing::random, pause);
+            b.row_gap = b.rng.random_range(1..30);
+            let steps = random_steps::<T>(&mut b.rng, 8);
+            b.run_steps(&steps);
+        });
     }
 }
 
@@ -340,7 +337,10 @@ fn progress_of_several_vectors() {
                     irq: true,
                 }]);
                 // Bursts of 4 rows, or the largest power of two in what is asked for.
-                let burst = [1, 2, 2].get((report * vectors) as usize - 1).copied().unwrap_or(4);
+                let burst = [1, 2, 2]
+                    .get((report * vectors) as usize - 1)
+                    .copied()
+                    .unwrap_or(4);
                 let (mut expected, mut since, mut at) = (Vec::new(), 0, 0);
                 while at < 40 * vectors {
                     let before = at / vectors;

@@ -236,28 +236,25 @@ fn order_of_both_formats_under_random_stalls() {
 
 fn order<T: Stream>() {
     for round in 0..16 {
-        run(
-            &format!("stream/random/{round}"),
-            |h: &mut Harness<T>| {
-                let pauses = random_pauses(h);
-                let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-                let mut b = Bench::new(h, pauses);
-                let steps: Vec<Step> = (0..10)
-                    .map(|_| {
-                        let mut step = Step::new(rng.random_range(1..5), rng.random_range(1..5));
-                        if !T::PHASES {
-                            step.groups = rng.random_range(1..11);
-                            step.vectors = rng.random_range(1..17);
-                            step.tight = rng.random();
-                        }
-                        step
-                    })
-                    .collect();
-                b.steps.extend(&steps);
-                b.run_all();
-                assert_eq!(b.strips, strips(&steps));
-            },
-        );
+        run(&format!("stream/random/{round}"), |h: &mut Harness<T>| {
+            let pauses = random_pauses(h);
+            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+            let mut b = Bench::new(h, pauses);
+            let steps: Vec<Step> = (0..10)
+                .map(|_| {
+                    let mut step = Step::new(rng.random_range(1..5), rng.random_range(1..5));
+                    if !T::PHASES {
+                        step.groups = rng.random_range(1..11);
+                        step.vectors = rng.random_range(1..17);
+                        step.tight = rng.random();
+                    }
+                    step
+                })
+                .collect();
+            b.steps.extend(&steps);
+            b.run_all();
+            assert_eq!(b.strips, strips(&steps));
+        });
     }
 }
 
@@ -287,12 +284,17 @@ fn a_strip_every_cycle_of_both_formats() {
         "stream/throughput-kv260",
         |h: &mut Harness<mm_stream_ctrl_kv260::Top>| {
             let mut b = Bench::new(h, [Pause::Never; 3]);
-            let steps = [(4, 3, true), (1, 1, false), (2, 2, true), (1, 5, true), (9, 2, false)].map(
-                |(groups, tile_rows, tight)| Step {
-                    tight,
-                    ..Step::new(groups, tile_rows)
-                },
-            );
+            let steps = [
+                (4, 3, true),
+                (1, 1, false),
+                (2, 2, true),
+                (1, 5, true),
+                (9, 2, false),
+            ]
+            .map(|(groups, tile_rows, tight)| Step {
+                tight,
+                ..Step::new(groups, tile_rows)
+            });
             b.steps.extend(&steps);
             b.run_all();
             assert_eq!(b.streaming, strips(&steps));
@@ -350,9 +352,7 @@ fn halt_offers_nothing_new() {
                 let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
                 let mut b = Bench::new(h, pauses);
                 for _ in 0..10 {
-                    b.steps.extend(
-                        [Step::new(3, 9); 2],
-                    );
+                    b.steps.extend([Step::new(3, 9); 2]);
                     for _ in 0..rng.random_range(5..300) {
                         b.step();
                     }
@@ -376,9 +376,7 @@ fn halt_offers_nothing_new() {
                     b.at = 0;
                     b.act_valid = false;
                 }
-                b.steps.extend(
-                    [Step::new(2, 2); 2],
-                );
+                b.steps.extend([Step::new(2, 2); 2]);
                 b.run_all();
             },
         );

@@ -42,7 +42,11 @@ fn bits<T: Device>(rounds: u32, shapes: &[(usize, usize)]) {
                 for (n, step) in steps.iter().enumerate() {
                     b.check_results(step, &format!("second round, step {n}"));
                 }
-                assert_eq!(b.load(reg::STATUS) & NAN_IN, 0, "all activations were finite");
+                assert_eq!(
+                    b.load(reg::STATUS) & NAN_IN,
+                    0,
+                    "all activations were finite"
+                );
             },
         );
     }
@@ -77,10 +81,12 @@ fn capabilities() {
                 assert_eq!(b.load(0x00C), fifo);
                 // ports, arithmetic, batch, group, strips, FIFO, groups, address bits, burst, outstanding
                 let words = [4, 1, T::BATCH as u32, 64, 18, fifo, 128, 40, 64, 8];
-                let hash = words.iter().flat_map(|word: &u32| word.to_le_bytes()).fold(
-                    0x811C_9DC5u32,
-                    |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193),
-                );
+                let hash = words
+                    .iter()
+                    .flat_map(|word: &u32| word.to_le_bytes())
+                    .fold(0x811C_9DC5u32, |hash, byte| {
+                        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+                    });
                 assert_eq!(b.load(reg::CONFIG_HASH), hash);
             },
         );
@@ -95,29 +101,26 @@ fn capabilities() {
 fn stream_cycles(shape: Shape) -> (u64, u64) {
     let mut cycles = (0, 0);
     let cell = std::cell::Cell::new(cycles);
-    run(
-        &format!("kv260/rate/{shape:?}"),
-        |h: &mut Harness<B8>| {
-            let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
-            let mut rng = ChaCha8Rng::seed_from_u64(7);
-            let steps = [step_of(&mut rng, 0, shape), step_of(&mut rng, 1, shape)];
-            b.program(&steps);
-            b.store(reg::CTRL, START);
-            for _ in 0..3000 {
-                b.step();
-                b.h.progress();
-            }
-            b.store(reg::DOORBELL, 2);
-            b.wait_steps(1);
-            let first = b.counter(reg::STREAM_CYCLES);
-            b.wait_steps(2);
-            for (n, step) in steps.iter().enumerate() {
-                b.check_results(step, &format!("step {n}"));
-            }
-            assert_eq!(b.counter(reg::PORT + 8), 2 * shape.strips());
-            cell.set((first, b.counter(reg::STREAM_CYCLES)));
-        },
-    );
+    run(&format!("kv260/rate/{shape:?}"), |h: &mut Harness<B8>| {
+        let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let steps = [step_of(&mut rng, 0, shape), step_of(&mut rng, 1, shape)];
+        b.program(&steps);
+        b.store(reg::CTRL, START);
+        for _ in 0..3000 {
+            b.step();
+            b.h.progress();
+        }
+        b.store(reg::DOORBELL, 2);
+        b.wait_steps(1);
+        let first = b.counter(reg::STREAM_CYCLES);
+        b.wait_steps(2);
+        for (n, step) in steps.iter().enumerate() {
+            b.check_results(step, &format!("step {n}"));
+        }
+        assert_eq!(b.counter(reg::PORT + 8), 2 * shape.strips());
+        cell.set((first, b.counter(reg::STREAM_CYCLES)));
+    });
     cycles = cell.get();
     cycles
 }
@@ -125,7 +128,9 @@ fn stream_cycles(shape: Shape) -> (u64, u64) {
 #[test]
 fn a_strip_every_cycle() {
     for format in [Format::One, Format::Two] {
-        for (groups, tile_rows, vectors) in [(8, 12, 1), (8, 24, 8), (14, 9, 1), (14, 20, 5), (76, 3, 1)] {
+        for (groups, tile_rows, vectors) in
+            [(8, 12, 1), (8, 24, 8), (14, 9, 1), (14, 20, 5), (76, 3, 1)]
+        {
             let shape = Shape {
                 groups,
                 tile_rows,
@@ -141,7 +146,10 @@ fn a_strip_every_cycle() {
             } else {
                 // The first tile row of the first step waits for its groups: 16 beats a vector, and no longer.
                 let wait = (groups * 16 * vectors) as u64;
-                assert!(both >= 2 * strips && both <= 2 * strips + wait, "{shape:?}: {both} cycles");
+                assert!(
+                    both >= 2 * strips && both <= 2 * strips + wait,
+                    "{shape:?}: {both} cycles"
+                );
             }
         }
     }
@@ -220,12 +228,21 @@ fn own_overhead_of_a_step() {
 /// A NaN or an infinity makes NaN of its vector's results and nobody else's, and is said in STATUS until soft reset.
 #[test]
 fn nan_marks_its_vector() {
-    for (round, bad) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(0x7F80_0001)]
-        .into_iter()
-        .enumerate()
+    for (round, bad) in [
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::from_bits(0x7F80_0001),
+    ]
+    .into_iter()
+    .enumerate()
     {
         run(&format!("kv260/nan/{round}"), |h: &mut Harness<B8>| {
-            let timing = if round == 0 { |h: &mut _| Timing::ideal(h, 1) } else { Timing::random };
+            let timing = if round == 0 {
+                |h: &mut _| Timing::ideal(h, 1)
+            } else {
+                Timing::random
+            };
             let mut b = Bench::new(h, timing);
             let mut rng = ChaCha8Rng::seed_from_u64(b.h.rng().random());
             let mut steps = Vec::new();
@@ -274,7 +291,11 @@ fn nan_marks_its_vector() {
 fn fault(name: &str, expected: (u32, u32), plant: impl Fn(&mut Bench<B8>, &mut Vec<Step>)) {
     for round in 0..3 {
         run(&format!("kv260/{name}/{round}"), |h: &mut Harness<B8>| {
-            let timing = if round == 0 { |h: &mut _| Timing::ideal(h, 20) } else { Timing::random };
+            let timing = if round == 0 {
+                |h: &mut _| Timing::ideal(h, 20)
+            } else {
+                Timing::random
+            };
             let mut b = Bench::new(h, timing);
             let mut rng = b.rng.clone();
             let mut steps = random_steps_for::<B8>(&mut rng, &SHAPES);
@@ -291,10 +312,17 @@ fn fault(name: &str, expected: (u32, u32), plant: impl Fn(&mut Bench<B8>, &mut V
                 b.h.progress();
             }
             let error = b.load(reg::ERR_CAUSE);
-            assert_eq!((error & 0xFF, error >> 8 & 0xF), expected, "ERR_CAUSE {error:#x}");
+            assert_eq!(
+                (error & 0xFF, error >> 8 & 0xF),
+                expected,
+                "ERR_CAUSE {error:#x}"
+            );
             assert_eq!(b.load(reg::STATUS), FAULTED);
             let [done, rows, ..] = b.record();
-            assert!((done as usize) < steps.len(), "the step in progress is not done");
+            assert!(
+                (done as usize) < steps.len(),
+                "the step in progress is not done"
+            );
             for (n, step) in steps.iter().enumerate().take(done as usize) {
                 b.check_results(step, &format!("step {n}"));
             }
@@ -331,8 +359,12 @@ fn fault_bus_write() {
 
 #[test]
 fn fault_bad_descriptor() {
-    fault("vectors", (3, 4), |_, steps| steps[2].descriptor.vectors = 9);
-    fault("format", (3, 4), |_, steps| steps[4].descriptor.macro_strips = 16);
+    fault("vectors", (3, 4), |_, steps| {
+        steps[2].descriptor.vectors = 9
+    });
+    fault("format", (3, 4), |_, steps| {
+        steps[4].descriptor.macro_strips = 16
+    });
 }
 
 #[test]
@@ -340,7 +372,11 @@ fn fault_reserved_bits() {
     fault("reserved", (4, 3), |_, steps| {
         // Bit 127 of the first strip of zeros: unused in format 1, and in format 2 where a quad has fewer than four macros.
         let step = &mut steps[2];
-        let at = if step.descriptor.macro_strips == 18 { 16 } else { 0 };
+        let at = if step.descriptor.macro_strips == 18 {
+            16
+        } else {
+            0
+        };
         step.segments[3][at + 15] = 0x80;
     });
 }
@@ -350,7 +386,11 @@ fn fault_reserved_bits() {
 fn soft_reset_at_any_moment() {
     for round in 0..6 {
         run(&format!("kv260/reset/{round}"), |h: &mut Harness<B8>| {
-            let timing = if round < 2 { |h: &mut _| Timing::ideal(h, 5) } else { Timing::random };
+            let timing = if round < 2 {
+                |h: &mut _| Timing::ideal(h, 5)
+            } else {
+                Timing::random
+            };
             let mut b = Bench::new(h, timing);
             let mut rng = ChaCha8Rng::seed_from_u64(b.h.rng().random());
             for _ in 0..4 {

@@ -203,11 +203,8 @@ impl Board {
             .iter()
             .map(|step| u64::from(step.groups) * u64::from(step.tile_rows));
         let limit = self.drain_cycles + 2 * SLOWEST * 18 * longest.max().unwrap_or(0);
-        self.machine.wait_idle(
-            "the device does not stop",
-            limit,
-            self.clock_hz,
-        )?;
+        self.machine
+            .wait_idle("the device does not stop", limit, self.clock_hz)?;
         self.program.clear();
         Ok(())
     }

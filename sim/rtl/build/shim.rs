@@ -166,7 +166,11 @@ fn module(model: &Model, ports: &[Port], dir: &Path) -> String {
     let inputs = if has_reset { "inputs" } else { "_inputs" };
     let own = |suffix: &str| format!("ffi::macromac_{name}_{suffix}");
     let (input, output, settle) = match &model.ports {
-        None => (own("in"), own("out"), format!("ffi::macromac_{name}_settle")),
+        None => (
+            own("in"),
+            own("out"),
+            format!("ffi::macromac_{name}_settle"),
+        ),
         Some(other) => (
             format!("crate::{other}::In"),
             format!("crate::{other}::Out"),
@@ -239,7 +243,10 @@ fn same_ports(model: &Model, ports: &[Port]) -> String {
     let mut text = "    const _: () = {\n".to_owned();
     for (ours, suffix, inputs) in [("In", "in", true), ("Out", "out", false)] {
         let own = format!("ffi::macromac_{name}_{suffix}");
-        let _ = writeln!(text, "        assert!(size_of::<{ours}>() == size_of::<{own}>());");
+        let _ = writeln!(
+            text,
+            "        assert!(size_of::<{ours}>() == size_of::<{own}>());"
+        );
         for port in side(model, ports, inputs) {
             let field = &port.name;
             let _ = writeln!(

@@ -9,9 +9,7 @@ use macromac_format::Block;
 use macromac_format::descriptor::Descriptor;
 use macromac_golden::group::{self, Format, GroupDims};
 use macromac_golden::{PassDims, run_pass};
-use macromac_rtl::{
-    Harness, Verilated, mm_top, mm_top_kv260, mm_top_kv260_b1, mm_top_kv260_b16,
-};
+use macromac_rtl::{Harness, Verilated, mm_top, mm_top_kv260, mm_top_kv260_b1, mm_top_kv260_b16};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -407,11 +405,12 @@ pub fn step_with(rng: &mut ChaCha8Rng, place: u64, shape: Shape, activations: Ve
         vectors,
         format,
     } = shape;
-    let segments: [Vec<u8>; 4] = std::array::from_fn(|_| {
-        segment(&random_blocks(rng, groups * tile_rows), groups, format)
-    });
+    let segments: [Vec<u8>; 4] =
+        std::array::from_fn(|_| segment(&random_blocks(rng, groups * tile_rows), groups, format));
     assert!(
-        segments.iter().all(|s| s.len() as u64 == 16 * shape.strips()),
+        segments
+            .iter()
+            .all(|s| s.len() as u64 == 16 * shape.strips()),
         "length of a segment"
     );
     let mut expected = vec![0f32; tile_rows * 32 * vectors.max(1)];
@@ -472,7 +471,11 @@ pub fn random_steps_for<T: Device>(rng: &mut ChaCha8Rng, shapes: &[(usize, usize
                 return random_step(rng, place, groups, tile_rows);
             }
             let vectors = rng.random_range(1..=T::BATCH);
-            let format = if rng.random() { Format::One } else { Format::Two };
+            let format = if rng.random() {
+                Format::One
+            } else {
+                Format::Two
+            };
             let shape = Shape {
                 groups,
                 tile_rows,
