@@ -74,11 +74,15 @@ fn a_word_every_cycle_after_a_stall() {
             h.reset();
             // Full, and everything read ahead as far as it goes.
             h.dut.i.in_valid_i = 1;
-            for _ in 0..DEPTH + 20 {
+            for _ in 0..DEPTH {
+                h.step();
+                h.check_eq("in_ready_o", h.dut.o.in_ready_o, 1);
+            }
+            h.dut.i.in_valid_i = 0;
+            for _ in 0..20 {
                 h.step();
             }
             h.check_eq("in_ready_o when full", h.dut.o.in_ready_o, 0);
-            h.dut.i.in_valid_i = 0;
             h.dut.i.out_ready_i = 1;
             for word in 0..DEPTH {
                 h.step();
