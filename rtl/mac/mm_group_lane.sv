@@ -77,8 +77,8 @@ module mm_group_lane (
   );
 
   // Distributed RAM: written at an edge, read between edges.
-  logic [31:0] acc_mem [16];
-  logic [31:0] res_mem [32];
+  (* ram_style = "distributed" *) logic [31:0] acc_mem [16];
+  (* ram_style = "distributed" *) logic [31:0] res_mem [32];
 
   always_ff @(posedge clk_i) begin
     if (en_i) operand_q <= acc_mem[acc_slot_i] & {32{~acc_first_i}};

@@ -109,7 +109,9 @@ module mm_group_term (
   logic               sign_q5, sign_q6, lowest_q6;
   logic [1:0]         class_q5, class_q6;
   logic signed [10:0] exp_q5, exp_q6;
-  logic [35:0]        product_q5, product_q6;
+  (* use_dsp = "yes" *)
+  logic [35:0]        product_q5;
+  logic [35:0]        product_q6;
 
   always_ff @(posedge clk_i) begin
     automatic logic none;

@@ -81,19 +81,20 @@ module mm_group_unpacker (
   logic [1:0]   place_d, place_q;      // macro of the quad
   logic         shared_d, shared_q;
   logic         first_d, first_q, last_d, last_q;
+  // The strip under way is the macro's / the tile's last one: worked out a cycle ahead, for the sake of strip_ready_o.
+  logic         macro_ends_q, tile_ends_q;
   logic         is_weight, fire, scales_fire, zeros_fire, shared;
 
   assign is_weight = state_q == StWeights;
 
-  assign strip_ready_o = ~flush_i & (~is_weight | act_valid_i) &
-                         (~is_weight | (count_q != 4'd15) | ~last_q | result_free_i);
+  assign strip_ready_o = ~flush_i & (~is_weight | act_valid_i) & (~tile_ends_q | result_free_i);
   assign fire          = strip_valid_i & strip_ready_o;
   assign shared        = (state_q == StFirst) ? shared_zeros_i : shared_q;
   assign scales_fire   = fire & ((state_q == StScales) | ((state_q == StFirst) & ~shared_zeros_i));
   assign zeros_fire    = fire & ((state_q == StZeros) | ((state_q == StFirst) & shared_zeros_i));
   assign weight_fire_o = fire & is_weight;
-  assign macro_end_o   = weight_fire_o & (count_q == 4'd15);
-  assign tile_end_o    = macro_end_o & last_q;
+  assign macro_end_o   = weight_fire_o & macro_ends_q;
+  assign tile_end_o    = fire & tile_ends_q;
 
   always_comb begin
     state_d  = state_q;
@@ -126,11 +127,15 @@ module mm_group_unpacker (
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      state_q <= StFirst;
-      count_q <= 4'd0;
+      state_q      <= StFirst;
+      count_q      <= 4'd0;
+      macro_ends_q <= 1'b0;
+      tile_ends_q  <= 1'b0;
     end else begin
-      state_q <= state_d;
-      count_q <= count_d;
+      state_q      <= state_d;
+      count_q      <= count_d;
+      macro_ends_q <= count_d == 4'd15;
+      tile_ends_q  <= (count_d == 4'd15) & last_q;
     end
   end
 

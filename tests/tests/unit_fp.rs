@@ -2,8 +2,8 @@
 
 use macromac_golden::fp::{self, exact};
 use macromac_rtl::{
-    Harness, Verilated, mm_fp16_to_fp32, mm_fp32_add, mm_fp32_add_deep, mm_fp32_mul, mm_fp32_mul_int,
-    mm_fp32_mul_narrow, run,
+    Harness, Verilated, mm_fp16_to_fp32, mm_fp32_add, mm_fp32_add_deep, mm_fp32_mul,
+    mm_fp32_mul_int, mm_fp32_mul_narrow, run,
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -107,7 +107,7 @@ impl Operator for mm_fp32_mul_int::Top {
 /// One operand pair a cycle, without a gap; each result is looked for exactly `LATENCY` cycles
 /// later.
 fn check<T: Operator>(h: &mut Harness<T>, operands: impl Iterator<Item = (u32, u32)>) -> usize {
-    let mut pipe = [None; 8];
+    let mut pipe = [None; 16];
     let mut count = 0;
     let mut operands = operands.fuse();
     loop {
@@ -126,7 +126,7 @@ fn check<T: Operator>(h: &mut Harness<T>, operands: impl Iterator<Item = (u32, u
         } else if next.is_none() && pipe[..T::LATENCY].iter().all(Option::is_none) {
             return count;
         }
-        pipe.copy_within(0..7, 1);
+        pipe.copy_within(0..15, 1);
         pipe[0] = next;
     }
 }
@@ -241,25 +241,31 @@ fn add_equals_golden() {
 
 #[test]
 fn deep_add_equals_testfloat() {
-    run("fp/add_deep/testfloat", |h: &mut Harness<mm_fp32_add_deep::Top>| {
-        let cases = vectors::<5>("f32_add.bin");
-        assert_eq!(cases.len(), 20_000);
-        let n = check(h, cases.iter().map(|&[a, b, ..]| (a, b)));
-        assert_eq!(n, cases.len());
-    });
+    run(
+        "fp/add_deep/testfloat",
+        |h: &mut Harness<mm_fp32_add_deep::Top>| {
+            let cases = vectors::<5>("f32_add.bin");
+            assert_eq!(cases.len(), 20_000);
+            let n = check(h, cases.iter().map(|&[a, b, ..]| (a, b)));
+            assert_eq!(n, cases.len());
+        },
+    );
 }
 
 #[test]
 fn deep_add_equals_golden() {
-    run("fp/add_deep/random", |h: &mut Harness<mm_fp32_add_deep::Top>| {
-        let mut rng = h.rng().clone();
-        let operands = (0..PAIRS).map(|_| {
-            let a = odd_float(&mut rng);
-            let b = sum_partner(a, &mut rng);
-            if rng.random() { (a, b) } else { (b, a) }
-        });
-        assert_eq!(check(h, operands), PAIRS);
-    });
+    run(
+        "fp/add_deep/random",
+        |h: &mut Harness<mm_fp32_add_deep::Top>| {
+            let mut rng = h.rng().clone();
+            let operands = (0..PAIRS).map(|_| {
+                let a = odd_float(&mut rng);
+                let b = sum_partner(a, &mut rng);
+                if rng.random() { (a, b) } else { (b, a) }
+            });
+            assert_eq!(check(h, operands), PAIRS);
+        },
+    );
 }
 
 /// With the enable low nothing moves, and nothing is lost.

@@ -240,34 +240,37 @@ fn any_pauses<U: Unit>(h: &mut Harness<U>) -> [Pause; 3] {
 /// Tiles of any length, format and number of vectors, one after another, under stalls.
 fn equals_golden<U: Unit>(rounds: usize, tiles: usize) {
     for round in 0..rounds {
-        run(&format!("group/{}/{round}", U::BATCH), |h: &mut Harness<U>| {
-            h.reset();
-            let pauses = match round % 4 {
-                0 => [Pause::Never; 3],
-                // A receiver so slow that every tile waits for the results before it.
-                1 => {
-                    let slow = Pause::Bursts {
-                        active: 2,
-                        idle: 200,
-                    };
-                    [Pause::Never, Pause::Never, slow]
-                }
-                _ => any_pauses(h),
-            };
-            let mut bench = Bench::new(h, pauses);
-            for n in 0..tiles {
-                let flavour = FLAVOURS[(n + round) % FLAVOURS.len()];
-                let format = [One, Two][h.rng().random_range(0..2)];
-                let groups = [1, 2, 3, 4, 5, 7, 8, 9, 14][h.rng().random_range(0..9)];
-                let vectors = match n % 3 {
-                    0 => U::BATCH,
-                    _ => h.rng().random_range(1..=U::BATCH),
+        run(
+            &format!("group/{}/{round}", U::BATCH),
+            |h: &mut Harness<U>| {
+                h.reset();
+                let pauses = match round % 4 {
+                    0 => [Pause::Never; 3],
+                    // A receiver so slow that every tile waits for the results before it.
+                    1 => {
+                        let slow = Pause::Bursts {
+                            active: 2,
+                            idle: 200,
+                        };
+                        [Pause::Never, Pause::Never, slow]
+                    }
+                    _ => any_pauses(h),
                 };
-                let tile = GroupTile::random(h.rng(), format, groups, vectors, flavour);
-                bench.queue(h, &tile);
-            }
-            bench.finish(h);
-        });
+                let mut bench = Bench::new(h, pauses);
+                for n in 0..tiles {
+                    let flavour = FLAVOURS[(n + round) % FLAVOURS.len()];
+                    let format = [One, Two][h.rng().random_range(0..2)];
+                    let groups = [1, 2, 3, 4, 5, 7, 8, 9, 14][h.rng().random_range(0..9)];
+                    let vectors = match n % 3 {
+                        0 => U::BATCH,
+                        _ => h.rng().random_range(1..=U::BATCH),
+                    };
+                    let tile = GroupTile::random(h.rng(), format, groups, vectors, flavour);
+                    bench.queue(h, &tile);
+                }
+                bench.finish(h);
+            },
+        );
     }
 }
 
@@ -296,8 +299,7 @@ fn long_channels_equal_golden() {
                 h.reset();
                 let mut bench = Bench::new(h, [Pause::Never; 3]);
                 for vectors in [8, 1, 5] {
-                    let tile =
-                        GroupTile::random(h.rng(), format, groups, vectors, Flavour::Real);
+                    let tile = GroupTile::random(h.rng(), format, groups, vectors, Flavour::Real);
                     bench.queue(h, &tile);
                 }
                 bench.finish(h);

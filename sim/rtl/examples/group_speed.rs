@@ -23,7 +23,9 @@ fn main() {
         let (mut taken, mut noise) = (0u32, 1u64);
         let start = Instant::now();
         for _ in 0..CYCLES {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            noise = noise
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let word = (noise >> 32) as u32;
             dut.i.strip_data_i = match taken % 18 {
                 0 => [0x1C00_1D00 | word & 0x00FF_00FF; 4],
@@ -31,7 +33,9 @@ fn main() {
                 _ => [word, !word, word.rotate_left(7), word ^ 0x5555_5555],
             };
             dut.i.strip_last_i = u8::from(taken / 18 % GROUPS == GROUPS - 1);
-            dut.i.act_data_i = [word & 0x7FFE_7FFE; 16];
+            if dut.o.act_ready_o == 1 {
+                dut.i.act_data_i = [word & 0x7FFE_7FFE; 16];
+            }
             dut.i.act_exp_i = 0x7F7F_7F7F_7F7F_7F7F;
             dut.step().expect("no assertion fails");
             taken += u32::from(dut.o.strip_ready_o & dut.i.strip_valid_i);

@@ -195,8 +195,5 @@ impl GroupTile {
 }
 
 fn marks_of(vectors: &[Vector]) -> u16 {
-    (0..)
-        .zip(vectors)
-        .map(|(v, x)| u16::from(x.nan) << v)
-        .sum()
+    (0..).zip(vectors).map(|(v, x)| u16::from(x.nan) << v).sum()
 }
