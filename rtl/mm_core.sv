@@ -306,7 +306,7 @@ module mm_core
 
   for (genvar p = 0; p < PORTS; p++) begin : gen_port
     mm_weight_port #(
-      .UltraRam      (Arithmetic == KV260),
+      .Fast          (Arithmetic == KV260),
       .FifoStrips    (FifoStrips),
       .BurstBeats    (BurstBeats),
       .MaxOutstanding(MaxOutstanding),
@@ -469,6 +469,7 @@ module mm_core
   // ---- reads of the data port: descriptors, activations ----
 
   mm_data_read #(
+    .Staged        (Arithmetic == KV260),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding)
   ) u_data_read (

@@ -11,8 +11,8 @@
 module mm_weight_port
   import mm_pkg::*;
 #(
-  /// The prefetch FIFO is mm_prefetch_fifo (UltraRAM) and not mm_fifo (block memory).
-  parameter bit          UltraRam       = 1'b0,
+  /// For a fast clock: a staged reader, and as prefetch FIFO mm_prefetch_fifo (UltraRAM), not mm_fifo (block memory).
+  parameter bit          Fast           = 1'b0,
   /// Depth of the prefetch FIFO, strips of 128 bits, >= BurstBeats.
   parameter int unsigned FifoStrips     = 2048,
   /// Longest burst, beats; a power of two, 1..256.
@@ -85,6 +85,7 @@ module mm_weight_port
   logic [STRIP_BITS-1:0] out_data;
 
   mm_axi_reader #(
+    .Staged        (Fast),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
     .CreditBeats   (FifoStrips),
@@ -119,7 +120,7 @@ module mm_weight_port
     .err_addr_o
   );
 
-  if (UltraRam) begin : gen_fifo
+  if (Fast) begin : gen_fifo
     mm_prefetch_fifo #(
       .WidthBits(STRIP_BITS),
       .Depth    (FifoStrips)

@@ -6,8 +6,9 @@
 //
 // Latency:    8 cycles from an accepted step whose first group is there to act_valid_o: two of queue, one to take it, five through the
 //             buffers and their small FIFOs.
-// Throughput: a word a cycle, also from step to step when both have the same number of vectors; otherwise the words of
-//             the one leave before those of the next are read, 7 cycles.
+// Throughput: a word a cycle. From step to step a cycle is lost, which the words read ahead hide as long as headers take a cycle now and
+//             then; when the next step has another number of vectors the words of the one leave before those of the other
+//             are read, 7 cycles.
 // Stalls:     waits for the loader where it reads the bank that is being filled: for the group, of all vectors. act_pop_i ends at
 //             the small FIFOs: reads are claimed ahead, so the memories never wait for it.
 //
@@ -116,6 +117,7 @@ module mm_group_reader
   logic [GroupBits-1:0] group_d, group_q;
   logic [GroupBits-1:0] last_group_q;
   logic [15:0]          rows_left_d, rows_left_q;
+  logic                 last_row_d, last_row_q;  // rows_left_q = 1, known a cycle ahead
   vectors_t             vectors_q;
   logic [Batch-1:0]     active_q;
   logic [AheadBits:0]   claimed_q;               // words read and not yet used
@@ -126,9 +128,9 @@ module mm_group_reader
   assign rd_en_o    = reading_q & filled & room;
   assign group_ends = rd_en_o & (word_q == 4'd15);
   assign row_ends   = group_ends & (group_q == last_group_q);
-  assign step_ends  = row_ends & (rows_left_q == 16'd1);
+  assign step_ends  = row_ends & last_row_q;
 
-  assign head_ready = (~reading_q | step_ends) & (claimed_q == '0 || vectors_q == head_vectors);
+  assign head_ready = ~reading_q & (claimed_q == '0 || vectors_q == head_vectors);
   assign take_step  = head_valid & head_ready;
 
   always_comb begin
@@ -137,13 +139,16 @@ module mm_group_reader
     word_d      = word_q + 4'(rd_en_o);
     group_d     = group_q + GroupBits'(group_ends);
     rows_left_d = rows_left_q;
+    last_row_d  = last_row_q;
     if (row_ends) begin
       group_d     = '0;
       rows_left_d = rows_left_q - 16'd1;
+      last_row_d  = rows_left_q == 16'd2;
     end
     if (take_step) begin
       reading_d   = 1'b1;
       rows_left_d = head_tile_rows;
+      last_row_d  = head_tile_rows == 16'd1;
       word_d      = '0;
       group_d     = '0;
     end
@@ -168,6 +173,7 @@ module mm_group_reader
     word_q      <= word_d;
     group_q     <= group_d;
     rows_left_q <= rows_left_d;
+    last_row_q  <= last_row_d;
     if (take_step) begin
       last_group_q <= GroupBits'(head_groups - 16'd1);
       vectors_q    <= head_vectors;

@@ -113,6 +113,8 @@ module mm_stream_ctrl
   vectors_t             vectors_q;
   logic                 tight_q;
   logic [1:0]           quad_d, quad_q;  // format 2: macro of the four that share a strip of zeros
+  logic                 last_group_d, last_group_q;  // group_left_q = 1, row_left_q = 1, known a cycle ahead
+  logic                 last_row_d, last_row_q;
   logic                 weight_strip, ready_to_feed, fire, macro_ends, row_ends, step_ends, take;
 
   assign weight_strip  = strip_q >= StripBits'(HEADER_STRIPS);
@@ -121,7 +123,7 @@ module mm_stream_ctrl
   assign ready_to_feed = active_q & (act_valid_i | (begun_q & ~weight_strip));
   // A strip that was offered is offered until it is taken, even if the device halts meanwhile.
   assign strip_valid_o = ready_to_feed & (&fifo_valid_i) & (enable_i | offered_q);
-  assign strip_last_o  = group_left_q == 16'd1;
+  assign strip_last_o  = last_group_q;
 
   // The units are in lock step, so one ready bit speaks for all; asserted below.
   assign fire       = strip_valid_o & strip_ready_i[0];
@@ -129,7 +131,7 @@ module mm_stream_ctrl
   assign act_pop_o  = fire & weight_strip;
   assign macro_ends = fire & (strip_q == StripBits'(MACRO_STRIPS - 1));
   assign row_ends   = macro_ends & strip_last_o;
-  assign step_ends  = row_ends & (row_left_q == 16'd1);
+  assign step_ends  = row_ends & last_row_q;
 
   assign head_ready = ~active_q | step_ends;
   assign take       = head_valid & head_ready;
@@ -141,17 +143,22 @@ module mm_stream_ctrl
     group_left_d = group_left_q;
     row_left_d   = row_left_q;
     quad_d       = quad_q;
+    last_group_d = last_group_q;
+    last_row_d   = last_row_q;
     if (fire) strip_d = strip_q + StripBits'(1);
     if (macro_ends) begin
       strip_d      = (Arithmetic == KV260 && tight_q && quad_q != 2'd3) ? StripBits'(1) : '0;
       group_left_d = group_left_q - 16'd1;
       quad_d       = quad_q + 2'd1;
+      last_group_d = group_left_q == 16'd2;
     end
     if (row_ends) begin
       strip_d      = '0;
       quad_d       = '0;
       group_left_d = groups_q;
       row_left_d   = row_left_q - 16'd1;
+      last_group_d = groups_q == 16'd1;
+      last_row_d   = row_left_q == 16'd2;
     end
     if (take) begin
       active_d     = 1'b1;
@@ -159,6 +166,8 @@ module mm_stream_ctrl
       quad_d       = '0;
       group_left_d = head_groups;
       row_left_d   = head_tile_rows;
+      last_group_d = head_groups == 16'd1;
+      last_row_d   = head_tile_rows == 16'd1;
     end
     if (flush_i) begin
       active_d = 1'b0;
@@ -183,6 +192,8 @@ module mm_stream_ctrl
     group_left_q <= group_left_d;
     row_left_q   <= row_left_d;
     quad_q       <= quad_d;
+    last_group_q <= last_group_d;
+    last_row_q   <= last_row_d;
     if (take) begin
       groups_q  <= head_groups;
       vectors_q <= head_vectors;
@@ -215,6 +226,9 @@ module mm_stream_ctrl
   end
 
 `ifndef SYNTHESIS
+  // The flags say what the counts do.
+  a_last : assert property (@(posedge clk_i) disable iff (!rst_ni)
+      active_q |-> last_group_q == (group_left_q == 16'd1) && last_row_q == (row_left_q == 16'd1));
   // The four units are ready in the same cycles.
   a_lock_step : assert property (@(posedge clk_i) disable iff (!rst_ni)
       strip_valid_o |-> strip_ready_i == '0 || strip_ready_i == '1);
