@@ -17,7 +17,7 @@ module mm_prefetch_fifo #(
   parameter int unsigned WidthBits  = 128,
   /// Words held at most, >= 2.
   parameter int unsigned Depth      = 24576,
-  /// Cycles from a read of the memory to its word, 1..8: its own register and more for its cascades.
+  /// Cycles from a read of the memory to its word, 1..13: its own register and more for its cascades.
   parameter int unsigned ReadCycles = 4
 ) (
   /// Clock, rising edge.
