@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated check-autoawq generate synth-unit awq-full-size clean
+.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ check-generated:  ## fail when a generated file is stale
 check-autoawq:  ## AutoAWQ and transformers read our AutoAWQ checkpoints (installs 6 GB of Python packages; docs/results/autoawq-check.json)
 	@scripts/setup
 	@scripts/check-autoawq
+
+synth:  ## what the whole device costs on the K26, both profiles (estimate by yosys; target/synth/)
+	@scripts/synth-profile paper
+	@scripts/synth-profile kv260
 
 synth-unit:  ## what a unit of either profile costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96

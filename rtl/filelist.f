@@ -5,6 +5,7 @@ regs/mm_regs_pkg.sv
 regs/mm_regs.sv
 stream/mm_skid.sv
 stream/mm_fifo.sv
+stream/mm_prefetch_fifo.sv
 fp/mm_fp16_to_fp32.sv
 fp/mm_fp32_class.sv
 fp/mm_fp32_round_mul.sv
@@ -33,6 +34,12 @@ axi/mm_data_read.sv
 stream/mm_act_buffer.sv
 stream/mm_act_loader.sv
 stream/mm_act_reader.sv
+stream/mm_bfp_lane.sv
+stream/mm_bfp_convert.sv
+stream/mm_group_loader.sv
+stream/mm_group_buffer.sv
+stream/mm_group_reader.sv
+stream/mm_unit_slice.sv
 stream/mm_stream_ctrl.sv
 stream/mm_result_collector.sv
 ctrl/mm_counter.sv
@@ -45,6 +52,9 @@ ctrl/mm_sequencer.sv
 ctrl/mm_csr.sv
 axi/mm_weight_port.sv
 stream/mm_activations.sv
+stream/mm_group_activations.sv
 stream/mm_results.sv
+mac/mm_paper_engine.sv
+mac/mm_group_engine.sv
 mm_core.sv
 mm_top.sv

@@ -9,12 +9,16 @@
 // Stalls:     never drops or duplicates: a full result FIFO holds the units, the units hold the FIFOs, and a reader only
 //             asks for what its FIFO has room for.
 //
-// This file only connects; the one thing it keeps is the AXI attributes, sampled at start, because the address channels
-// must not change while software writes the register.
+// This file only connects; what it keeps is the AXI attributes, sampled at start, because the address channels
+// must not change while software writes the register, and the flag that NaN came in.
 
 module mm_core
   import mm_pkg::*;
 #(
+  /// Arithmetic of the units: PAPER or KV260.
+  parameter int unsigned Arithmetic     = PAPER,
+  /// Activation vectors that share a pass, 1..16; 1 for PAPER.
+  parameter int unsigned Batch          = 1,
   /// Depth of each prefetch FIFO, strips of 128 bits, >= BurstBeats.
   parameter int unsigned FifoStrips     = 2048,
   /// Longest read burst, beats; a power of two, 1..256.
@@ -59,6 +63,12 @@ module mm_core
   if (MaxGroups < 1 || MaxGroups > 8192) begin : gen_bad_groups
     $fatal(1, "%m: MaxGroups must be 1..8192");
   end
+  if (Arithmetic != PAPER && Arithmetic != KV260) begin : gen_bad_arithmetic
+    $fatal(1, "%m: Arithmetic must be 0 (paper) or 1 (kv260)");
+  end
+  if (Batch < 1 || Batch > MAX_BATCH || (Arithmetic == PAPER && Batch != 1)) begin : gen_bad_batch
+    $fatal(1, "%m: Batch must be 1..16, and 1 for paper");
+  end
 
   // ---- registers ----
 
@@ -76,10 +86,14 @@ module mm_core
   addr_t                    err_addr;
   logic [31:0]              steps_done;
 
+  logic                     nan_seen, nan_in_q;
+
   logic [63:0]              count_cycles, count_stream, count_steps;
   port_counts_t [PORTS-1:0] port_counts;
 
   mm_csr #(
+    .Arithmetic    (Arithmetic),
+    .Batch         (Batch),
     .FifoStrips    (FifoStrips),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
@@ -104,6 +118,7 @@ module mm_core
     .running_i       (enable),
     .draining_i      (draining),
     .faulted_i       (faulted),
+    .nan_in_i        (nan_in_q),
     .irq_step_i      (step_irq),
     .irq_fault_i     (fault_irq),
     .err_cause_i     (cause),
@@ -122,9 +137,13 @@ module mm_core
     if (!rst_ni) begin
       weight_attr_o <= '0;
       data_attr_o   <= '0;
-    end else if (start) begin
-      weight_attr_o <= weight_attr;
-      data_attr_o   <= data_attr;
+      nan_in_q      <= 1'b0;
+    end else begin
+      nan_in_q <= (nan_in_q | nan_seen) & ~clear;
+      if (start) begin
+        weight_attr_o <= weight_attr;
+        data_attr_o   <= data_attr;
+      end
     end
   end
 
@@ -198,7 +217,9 @@ module mm_core
   logic [31:0]                issued_count;
 
   mm_desc_fetch #(
-    .MaxGroups(MaxGroups)
+    .Arithmetic(Arithmetic),
+    .Batch     (Batch),
+    .MaxGroups (MaxGroups)
   ) u_desc_fetch (
     .clk_i,
     .rst_ni,
@@ -240,17 +261,20 @@ module mm_core
     .out_step_o (issued)
   );
 
-  // ---- weight ports and units, in lock step ----
+  // ---- weight ports, in lock step ----
 
-  logic [PORTS-1:0]            fifo_valid, strip_ready, act_ready, res_valid;
+  logic [PORTS-1:0]            fifo_valid, strip_ready, res_valid;
   logic [PORTS*STRIP_BITS-1:0] fifo_data;
-  logic                        strip_valid, strip_last, act_valid, act_pop, bank_release;
-  logic [STRIP_BITS-1:0]       act_data;
+  logic                        strip_valid, strip_last, strip_weight, strip_tight;
+  vectors_t                    strip_vectors;
+  logic                        act_valid, act_pop, bank_release;
   logic                        res_ready, res_blocked, streaming;
   logic [PORTS*256-1:0]        res_data;
   logic [PORTS-1:0]            no_data, no_activations, no_room, lock_step;
 
-  mm_stream_ctrl u_stream_ctrl (
+  mm_stream_ctrl #(
+    .Arithmetic(Arithmetic)
+  ) u_stream_ctrl (
     .clk_i,
     .rst_ni,
     .flush_i         (flush),
@@ -259,11 +283,16 @@ module mm_core
     .step_ready_o    (stream_ready),
     .step_groups_i   (issued.groups),
     .step_tile_rows_i(issued.tile_rows),
+    .step_vectors_i  (issued.vectors),
+    .step_tight_i    (issued.tight),
     .fifo_valid_i    (fifo_valid),
     .pop_o           (pop),
     .strip_valid_o   (strip_valid),
     .strip_ready_i   (strip_ready),
     .strip_last_o    (strip_last),
+    .strip_weight_o  (strip_weight),
+    .strip_vectors_o (strip_vectors),
+    .strip_tight_o   (strip_tight),
     .act_valid_i     (act_valid),
     .act_pop_o       (act_pop),
     .no_room_i       (res_blocked),
@@ -277,6 +306,7 @@ module mm_core
 
   for (genvar p = 0; p < PORTS; p++) begin : gen_port
     mm_weight_port #(
+      .Fast          (Arithmetic == KV260),
       .FifoStrips    (FifoStrips),
       .BurstBeats    (BurstBeats),
       .MaxOutstanding(MaxOutstanding),
@@ -308,54 +338,85 @@ module mm_core
       .counts_o        (port_counts[p])
     );
 
-    mm_macro_mac u_macro_mac (
-      .clk_i,
-      .rst_ni,
-      .flush_i       (flush),
-      .strip_valid_i (strip_valid),
-      .strip_ready_o (strip_ready[p]),
-      .strip_data_i  (fifo_data[p*STRIP_BITS +: STRIP_BITS]),
-      .strip_last_i  (strip_last),
-      .act_valid_i   (act_valid),
-      .act_ready_o   (act_ready[p]),
-      .act_data_i    (act_data),
-      .result_valid_o(res_valid[p]),
-      .result_ready_i(res_ready),
-      .result_data_o (res_data[p*256 +: 256]),
-      .err_reserved_o(reserved_err[p])
-    );
   end
 
-  // ---- activations and results ----
+  // ---- activations, units, results ----
 
   logic        act_rd_valid, act_rd_ready, act_beat, step_done;
   addr_t       act_rd_addr;
   beats_t      act_rd_beats;
 
-  mm_activations #(
-    .MaxGroups(MaxGroups)
-  ) u_activations (
-    .clk_i,
-    .rst_ni,
-    .flush_i         (flush),
-    .step_valid_i    (issue),
-    .step_ready_o    (activations_ready),
-    .step_page_i     (issued.activations),
-    .step_groups_i   (issued.groups),
-    .step_tile_rows_i(issued.tile_rows),
-    .rd_valid_o      (act_rd_valid),
-    .rd_ready_i      (act_rd_ready),
-    .rd_addr_o       (act_rd_addr),
-    .rd_beats_o      (act_rd_beats),
-    .beat_i          (act_beat),
-    .beat_data_i     (data_beat),
-    .release_i       (bank_release),
-    .act_valid_o     (act_valid),
-    .act_pop_i       (act_pop),
-    .act_data_o      (act_data)
-  );
+  if (Arithmetic == PAPER) begin : gen_paper
+    mm_paper_engine #(
+      .MaxGroups(MaxGroups)
+    ) u_engine (
+      .clk_i,
+      .rst_ni,
+      .flush_i       (flush),
+      .step_valid_i  (issue),
+      .step_ready_o  (activations_ready),
+      .step_i        (issued),
+      .rd_valid_o    (act_rd_valid),
+      .rd_ready_i    (act_rd_ready),
+      .rd_addr_o     (act_rd_addr),
+      .rd_beats_o    (act_rd_beats),
+      .beat_i        (act_beat),
+      .beat_data_i   (data_beat),
+      .release_i     (bank_release),
+      .act_valid_o   (act_valid),
+      .act_pop_i     (act_pop),
+      .strip_valid_i (strip_valid),
+      .strip_ready_o (strip_ready),
+      .strip_data_i  (fifo_data),
+      .strip_last_i  (strip_last),
+      .res_valid_o   (res_valid),
+      .res_ready_i   (res_ready),
+      .res_data_o    (res_data),
+      .err_reserved_o(reserved_err)
+    );
+
+    // One vector, one format, and what comes in is what the sums say.
+    assign nan_seen = 1'b0;
+
+    logic unused;
+    assign unused = ^{strip_weight, strip_vectors, strip_tight};
+  end else begin : gen_kv260
+    mm_group_engine #(
+      .Batch    (Batch),
+      .MaxGroups(MaxGroups)
+    ) u_engine (
+      .clk_i,
+      .rst_ni,
+      .flush_i        (flush),
+      .step_valid_i   (issue),
+      .step_ready_o   (activations_ready),
+      .step_i         (issued),
+      .rd_valid_o     (act_rd_valid),
+      .rd_ready_i     (act_rd_ready),
+      .rd_addr_o      (act_rd_addr),
+      .rd_beats_o     (act_rd_beats),
+      .beat_i         (act_beat),
+      .beat_data_i    (data_beat),
+      .release_i      (bank_release),
+      .act_valid_o    (act_valid),
+      .act_pop_i      (act_pop),
+      .strip_valid_i  (strip_valid),
+      .strip_ready_o  (strip_ready),
+      .strip_data_i   (fifo_data),
+      .strip_last_i   (strip_last),
+      .strip_weight_i (strip_weight),
+      .strip_vectors_i(strip_vectors),
+      .strip_tight_i  (strip_tight),
+      .res_valid_o    (res_valid),
+      .res_ready_i    (res_ready),
+      .res_data_o     (res_data),
+      .err_reserved_o (reserved_err),
+      .nan_seen_o     (nan_seen)
+    );
+  end
 
   mm_results #(
+    .Batch         (Batch),
     .FifoBeats     (ResultFifoBeats),
     .MaxOutstanding(WritesInFlight)
   ) u_results (
@@ -374,6 +435,8 @@ module mm_core
     .step_ready_o    (results_ready),
     .step_page_i     (issued.results),
     .step_tile_rows_i(issued.tile_rows),
+    .step_rows_i     (issued.result_rows),
+    .step_vectors_i  (issued.vectors),
     .step_report_i   (issued.report_rows),
     .step_irq_i      (issued.irq),
     .res_valid_i     (res_valid),
@@ -406,6 +469,7 @@ module mm_core
   // ---- reads of the data port: descriptors, activations ----
 
   mm_data_read #(
+    .Staged        (Arithmetic == KV260),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding)
   ) u_data_read (
@@ -445,11 +509,5 @@ module mm_core
 
   logic unused;
   assign unused = ^issued_count;
-
-`ifndef SYNTHESIS
-  // The units take the activations exactly when the stream control thinks so.
-  a_act_pop : assert property (@(posedge clk_i) disable iff (!rst_ni || flush)
-      act_ready == {PORTS{act_pop}});
-`endif
 
 endmodule

@@ -11,11 +11,14 @@ package mm_pkg;
   localparam int unsigned ADDR_BITS      = 40;   // DMA address
   localparam int unsigned STRIP_BITS     = 128;  // one beat of any DMA port
   localparam int unsigned STRIP_BYTES    = STRIP_BITS / 8;
-  localparam int unsigned MACRO_STRIPS   = 18;   // scales, zeros, 16 of weights
+  localparam int unsigned MACRO_STRIPS   = 18;   // format 1: scales, zeros, 16 of weights
+  localparam int unsigned TIGHT_STRIPS   = 17;   // format 2: four macros share a strip of zeros, which comes first
   localparam int unsigned HEADER_STRIPS  = 2;    // scales, zeros: these take no activations
   localparam int unsigned GROUP_SIZE     = 64;   // input channels
-  localparam int unsigned BATCH          = 1;    // activation vectors a pass
-  localparam int unsigned ARITHMETIC     = 0;    // 0 = paper
+  localparam int unsigned PAPER          = 0;    // Arithmetic: FP32 PEs, one vector a pass, format 1
+  localparam int unsigned KV260          = 1;    // Arithmetic: exact group sums, Batch vectors a pass, formats 1 and 2
+  localparam int unsigned MAX_BATCH      = 16;   // activation vectors a pass, at most
+  localparam int unsigned VECTOR_BITS    = 5;    // holds 1..MAX_BATCH
   localparam int unsigned ACT_BEATS      = GROUP_SIZE * 4 / STRIP_BYTES;  // beats of a group of activations
   localparam int unsigned TILE_ROW_BEATS = PORTS * 8 * 4 / STRIP_BYTES;   // beats of a tile row of results
   localparam int unsigned DESC_BEATS     = 4;
@@ -28,6 +31,9 @@ package mm_pkg;
   typedef logic [ADDR_BITS-1:0]           addr_t;
   typedef logic [ADDR_BITS-PAGE_BITS-1:0] page_t;   // address of a 4 KiB aligned buffer
   typedef logic [BEATS_BITS-1:0]          beats_t;  // length of a segment
+  typedef logic [VECTOR_BITS-1:0]         vectors_t;
+  typedef logic [19:0]                    rows_count_t;  // 65535 tile rows x 16 vectors
+  typedef logic [17:0]                    slices_t;      // 8192 groups x 16 vectors
 
   // ---- faults (architecture.md, section 6) ----
 
@@ -49,14 +55,18 @@ package mm_pkg;
     page_t       results;
     logic [15:0] groups;
     logic [15:0] tile_rows;
-    logic [15:0] report_rows;  // 0: only at the end
+    logic [15:0] report_rows;  // in tile rows; 0: only at the end
+    vectors_t    vectors;      // activation vectors of the pass, 1..Batch
+    logic        tight;        // weights in format 2
+    slices_t     slices;       // groups * vectors: slices of 64 activations to load
+    rows_count_t result_rows;  // tile_rows * vectors: rows of 128 bytes of results
     logic        irq;
   } step_t;
 
   // ---- what the response to a burst of results tells ----
 
   typedef struct packed {
-    logic [2:0] rows;    // tile rows in the burst, 1..4
+    logic [2:0] rows;    // tile rows that are in memory for all vectors with the burst, 0..4
     logic       report;  // write a completion record about it
     logic       last;    // the step is in memory with it
     logic       irq;     // the step asks for the interrupt at its end
@@ -148,13 +158,14 @@ package mm_pkg;
     return h;
   endfunction
 
-  function automatic logic [31:0] config_hash(int unsigned fifo_strips, int unsigned max_groups,
+  function automatic logic [31:0] config_hash(int unsigned arithmetic, int unsigned batch,
+                                              int unsigned fifo_strips, int unsigned max_groups,
                                               int unsigned burst_beats, int unsigned max_outstanding);
     logic [31:0] h;
     h = 32'h811C9DC5;
     h = fnv1a_word(h, PORTS);
-    h = fnv1a_word(h, ARITHMETIC);
-    h = fnv1a_word(h, BATCH);
+    h = fnv1a_word(h, arithmetic);
+    h = fnv1a_word(h, batch);
     h = fnv1a_word(h, GROUP_SIZE);
     h = fnv1a_word(h, MACRO_STRIPS);
     h = fnv1a_word(h, fifo_strips);

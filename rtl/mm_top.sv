@@ -11,8 +11,12 @@
 module mm_top
   import mm_pkg::*;
 #(
+  /// Arithmetic of the units: 0 = paper (FP32), 1 = kv260 (exact group sums).
+  parameter int unsigned Arithmetic     = PAPER,
+  /// Activation vectors that share a pass, 1..16; 1 for paper.
+  parameter int unsigned Batch          = (Arithmetic == KV260) ? 8 : 1,
   /// Depth of each prefetch FIFO, strips of 128 bits, >= BurstBeats.
-  parameter int unsigned FifoStrips     = 2048,
+  parameter int unsigned FifoStrips     = (Arithmetic == KV260) ? 24576 : 2048,
   /// Longest read burst, beats; a power of two, 1..256.
   parameter int unsigned BurstBeats     = 64,
   /// Read bursts in flight a port, >= 1.
@@ -249,6 +253,8 @@ module mm_top
   axi_attr_t               weight_attr, data_attr;
 
   mm_core #(
+    .Arithmetic    (Arithmetic),
+    .Batch         (Batch),
     .FifoStrips    (FifoStrips),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),

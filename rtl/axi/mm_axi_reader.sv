@@ -3,7 +3,7 @@
 //
 // AXI4 read master: takes segments (address, beats) and delivers their beats in order.
 //
-// Latency:    4 cycles from an accepted command of an idle reader to arvalid (2 of them the command queue);
+// Latency:    4 cycles from an accepted command of an idle reader to arvalid (2 of them the command queue; Staged: 7);
 //             0 from R to the output.
 // Throughput: a beat a cycle as long as memory delivers; bursts of following commands are asked for without a gap.
 // Stalls:     m_axi_rready = out_ready_i or drain. A burst is only asked for when there is room for all of it
@@ -24,6 +24,9 @@
 module mm_axi_reader
   import mm_pkg::*;
 #(
+  /// The next burst is planned in three cycles of its own, so that the clock may be fast: no cycle is lost with bursts of 4 beats
+  /// or more; otherwise at once.
+  parameter bit          Staged         = 1'b0,
   /// Longest burst, beats; a power of two, 1..256.
   parameter int unsigned BurstBeats     = 64,
   /// Bursts in flight at most, >= 1.
@@ -151,15 +154,40 @@ module mm_axi_reader
   logic [CountBits-1:0]  count_d, count_q;
 
   logic [LenBits-1:0]    line_room, len;
-  logic                  seg_ends, issue, burst_done, r_fire;
+  logic                  seg_ends, room, issue, burst_done, r_fire;
 
   // Beats to the next multiple of BurstBeats; the mask keeps BurstBeats = 1 a special case of the same line.
   assign line_room = LenBits'(BurstBeats) - (LenBits'(seg_addr_q) & LenBits'(BurstBeats - 1));
-  assign seg_ends  = seg_left_q <= BEATS_BITS'(line_room);
-  assign len       = seg_ends ? LenBits'(seg_left_q) : line_room;
+
+  if (Staged) begin : gen_plan
+    // Line, then length, then whether there is room for it: more can come meanwhile, never less.
+    logic [2:0]         planned_q;
+    logic [LenBits-1:0] line_room_q, len_q;
+    logic               ends_q, room_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni || drain_i || issue || (head_valid && head_ready)) planned_q <= '0;
+      else planned_q <= {planned_q[1:0], seg_valid_q};
+    end
+
+    always_ff @(posedge clk_i) begin
+      line_room_q <= line_room;
+      ends_q      <= seg_left_q <= BEATS_BITS'(line_room_q);
+      len_q       <= (seg_left_q <= BEATS_BITS'(line_room_q)) ? LenBits'(seg_left_q) : line_room_q;
+      room_q      <= credit_q >= CreditBits'(len_q);
+    end
+
+    assign seg_ends = ends_q;
+    assign len      = len_q;
+    assign room     = planned_q[2] & room_q;
+  end else begin : gen_plan
+    assign seg_ends = seg_left_q <= BEATS_BITS'(line_room);
+    assign len      = seg_ends ? LenBits'(seg_left_q) : line_room;
+    assign room     = credit_q >= CreditBits'(len);
+  end
 
   assign issue = seg_valid_q & ~drain_i & (~ar_valid_q | m_axi_arready) &
-                 (count_q != CountBits'(MaxOutstanding)) & (credit_q >= CreditBits'(len));
+                 (count_q != CountBits'(MaxOutstanding)) & room;
 
   assign r_fire     = m_axi_rvalid & m_axi_rready;
   assign burst_done = r_fire & m_axi_rlast;

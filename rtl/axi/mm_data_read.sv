@@ -12,6 +12,8 @@
 module mm_data_read
   import mm_pkg::*;
 #(
+  /// As mm_axi_reader.
+  parameter bit          Staged         = 1'b0,
   /// Longest burst, beats; a power of two, 1..256.
   parameter int unsigned BurstBeats     = 64,
   /// Bursts in flight at most, >= 1.
@@ -82,6 +84,7 @@ module mm_data_read
   assign act_ready_o  = cmd_ready & ~desc_valid_i;
 
   mm_axi_reader #(
+    .Staged        (Staged),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
     .CreditBeats   (MaxOutstanding * BurstBeats),

@@ -11,6 +11,8 @@
 module mm_weight_port
   import mm_pkg::*;
 #(
+  /// For a fast clock: a staged reader, and as prefetch FIFO mm_prefetch_fifo (UltraRAM), not mm_fifo (block memory).
+  parameter bit          Fast           = 1'b0,
   /// Depth of the prefetch FIFO, strips of 128 bits, >= BurstBeats.
   parameter int unsigned FifoStrips     = 2048,
   /// Longest burst, beats; a power of two, 1..256.
@@ -79,11 +81,11 @@ module mm_weight_port
     $fatal(1, "%m: FifoStrips must be >= BurstBeats, or no burst ever finds room");
   end
 
-  logic                              out_valid, out_ready, out_tag;
-  logic [STRIP_BITS-1:0]             out_data;
-  logic [$clog2(FifoStrips + 1)-1:0] level;
+  logic                  out_valid, out_ready, out_tag;
+  logic [STRIP_BITS-1:0] out_data;
 
   mm_axi_reader #(
+    .Staged        (Fast),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
     .CreditBeats   (FifoStrips),
@@ -118,21 +120,43 @@ module mm_weight_port
     .err_addr_o
   );
 
-  mm_fifo #(
-    .WidthBits(STRIP_BITS),
-    .Depth    (FifoStrips)
-  ) u_fifo (
-    .clk_i,
-    .rst_ni,
-    .flush_i,
-    .in_valid_i (out_valid),
-    .in_ready_o (out_ready),
-    .in_data_i  (out_data),
-    .out_valid_o(strip_valid_o),
-    .out_ready_i(pop_i),
-    .out_data_o (strip_data_o),
-    .level_o    (level)
-  );
+  if (Fast) begin : gen_fifo
+    mm_prefetch_fifo #(
+      .WidthBits(STRIP_BITS),
+      .Depth    (FifoStrips)
+    ) u_fifo (
+      .clk_i,
+      .rst_ni,
+      .flush_i,
+      .in_valid_i (out_valid),
+      .in_ready_o (out_ready),
+      .in_data_i  (out_data),
+      .out_valid_o(strip_valid_o),
+      .out_ready_i(pop_i),
+      .out_data_o (strip_data_o)
+    );
+  end else begin : gen_fifo
+    logic [$clog2(FifoStrips + 1)-1:0] level;
+
+    mm_fifo #(
+      .WidthBits(STRIP_BITS),
+      .Depth    (FifoStrips)
+    ) u_fifo (
+      .clk_i,
+      .rst_ni,
+      .flush_i,
+      .in_valid_i (out_valid),
+      .in_ready_o (out_ready),
+      .in_data_i  (out_data),
+      .out_valid_o(strip_valid_o),
+      .out_ready_i(pop_i),
+      .out_data_o (strip_data_o),
+      .level_o    (level)
+    );
+
+    logic unused_level;
+    assign unused_level = ^level;
+  end
 
   mm_port_counters u_counters (
     .clk_i,
@@ -154,7 +178,7 @@ module mm_weight_port
   );
 
   logic unused;
-  assign unused = ^{out_tag, level};
+  assign unused = out_tag;
 
 `ifndef SYNTHESIS
   // A beat that was asked for always finds room.

@@ -10,6 +10,10 @@
 module mm_csr
   import mm_pkg::*;
 #(
+  /// Arithmetic of the units: PAPER or KV260.
+  parameter int unsigned Arithmetic     = PAPER,
+  /// Activation vectors that share a pass, 1..16.
+  parameter int unsigned Batch          = 1,
   /// Depth of each prefetch FIFO, strips.
   parameter int unsigned FifoStrips     = 2048,
   /// Longest burst, beats.
@@ -60,6 +64,8 @@ module mm_csr
   input  logic                     draining_i,
   /// STATUS.faulted
   input  logic                     faulted_i,
+  /// STATUS.nan_in
+  input  logic                     nan_in_i,
   /// Sets IRQ_STATUS.step_done; pulse.
   input  logic                     irq_step_i,
   /// Sets IRQ_STATUS.fault; pulse.
@@ -89,7 +95,7 @@ module mm_csr
 );
 
   localparam logic [31:0] ConfigHash =
-      config_hash(FifoStrips, MaxGroups, BurstBeats, MaxOutstanding);
+      config_hash(Arithmetic, Batch, FifoStrips, MaxGroups, BurstBeats, MaxOutstanding);
 
   mm_regs_pkg::macromac__in_t  hwif_in;
   mm_regs_pkg::macromac__out_t hwif_out;
@@ -137,8 +143,8 @@ module mm_csr
   // ---- to the registers ----
 
   assign hwif_in.CAP0.ports.next        = 4'(PORTS);
-  assign hwif_in.CAP0.arithmetic.next   = 4'(ARITHMETIC);
-  assign hwif_in.CAP0.batch.next        = 8'(BATCH);
+  assign hwif_in.CAP0.arithmetic.next   = 4'(Arithmetic);
+  assign hwif_in.CAP0.batch.next        = 8'(Batch);
   assign hwif_in.CAP0.group_size.next   = 8'(GROUP_SIZE);
   assign hwif_in.CAP0.macro_strips.next = 8'(MACRO_STRIPS);
   assign hwif_in.CAP1.fifo_strips.next  = 32'(FifoStrips);
@@ -150,6 +156,7 @@ module mm_csr
   assign hwif_in.STATUS.running.next        = running_i;
   assign hwif_in.STATUS.draining.next       = draining_i;
   assign hwif_in.STATUS.faulted.next        = faulted_i;
+  assign hwif_in.STATUS.nan_in.next         = nan_in_i;
   assign hwif_in.IRQ_STATUS.step_done.hwset = irq_step_i;
   assign hwif_in.IRQ_STATUS.fault.hwset     = irq_fault_i;
   assign hwif_in.ERR_CAUSE.cause.next       = err_cause_i;

@@ -14,8 +14,12 @@
 module mm_desc_fetch
   import mm_pkg::*;
 #(
+  /// Arithmetic of the units: KV260 takes both weight formats, PAPER only format 1.
+  parameter int unsigned Arithmetic = PAPER,
+  /// Activation vectors a step may have, 1..16.
+  parameter int unsigned Batch      = 1,
   /// Largest number of groups a step may have.
-  parameter int unsigned MaxGroups = 128
+  parameter int unsigned MaxGroups  = 128
 ) (
   /// Clock, rising edge.
   input  logic                       clk_i,
@@ -64,6 +68,9 @@ module mm_desc_fetch
   output logic [15:0]                err_index_o
 );
 
+  // Strips of a tile row of one port: 18 * 8192 < 2^18.
+  localparam int unsigned RowBits = 18;
+
   typedef enum logic [2:0] {
     StIdle, StRing, StRequest, StBeats, StMultiply, StPush, StBad
   } state_e;
@@ -72,9 +79,15 @@ module mm_desc_fetch
   logic [15:0]          index_d, index_q;
   logic [1:0]           beat_q;
   logic                 bad_d, bad_q;
-  step_t                step_q;
+  page_t                activations_q, results_q;
+  logic [15:0]          groups_q, tile_rows_q, report_rows_q;
+  vectors_t             vectors_q;
+  logic                 irq_q, tight_q;
   page_t                weights_q [PORTS];
-  logic [31:0]          macros_q;
+  logic [RowBits-1:0]   row_strips_q;
+  beats_t               product_q, seg_beats_q;
+  slices_t              slices;
+  rows_count_t          result_rows;
   logic                 push, last_index;
 
   assign last_index = (17'(index_q) + 17'd1) >= 17'(ring_steps_i);
@@ -90,13 +103,14 @@ module mm_desc_fetch
                          (beat_data_i[127:64+ADDR_BITS] != '0);
 
   assign bad_header = (beat_data_i[7:0] != 8'(DESC_VERSION)) |
-                      (beat_data_i[15:8] != 8'(MACRO_STRIPS)) |
+                      (beat_data_i[15:8] != 8'(MACRO_STRIPS) &&
+                       (Arithmetic != KV260 || beat_data_i[15:8] != 8'(TIGHT_STRIPS))) |
                       (beat_data_i[31:17] != '0) |                    // flags but bit 0
                       (beat_data_i[47:32] == '0) |                    // groups
                       (beat_data_i[47:32] > 16'(MaxGroups)) |
                       (beat_data_i[63:48] == '0) |                    // tile rows
                       (beat_data_i[87:80] == '0) |                    // vectors
-                      (beat_data_i[87:80] > 8'(BATCH)) |
+                      (beat_data_i[87:80] > 8'(Batch)) |
                       (beat_data_i[127:88] != '0);
 
   assign bad_ring = (ring_base_i[5:0] != '0) | (ring_base_i[63:ADDR_BITS] != '0) | (ring_steps_i == '0);
@@ -159,14 +173,16 @@ module mm_desc_fetch
     if (beat_i) begin
       unique case (beat_q)
         2'd0: begin
-          step_q.irq         <= beat_data_i[16];
-          step_q.groups      <= beat_data_i[47:32];
-          step_q.tile_rows   <= beat_data_i[63:48];
-          step_q.report_rows <= beat_data_i[79:64];
+          tight_q       <= beat_data_i[15:8] == 8'(TIGHT_STRIPS);
+          irq_q         <= beat_data_i[16];
+          groups_q      <= beat_data_i[47:32];
+          tile_rows_q   <= beat_data_i[63:48];
+          report_rows_q <= beat_data_i[79:64];
+          vectors_q     <= beat_data_i[80 +: VECTOR_BITS];
         end
         2'd1: begin
-          step_q.activations <= beat_data_i[ADDR_BITS-1:PAGE_BITS];
-          step_q.results     <= beat_data_i[64+ADDR_BITS-1:64+PAGE_BITS];
+          activations_q <= beat_data_i[ADDR_BITS-1:PAGE_BITS];
+          results_q     <= beat_data_i[64+ADDR_BITS-1:64+PAGE_BITS];
         end
         2'd2: begin
           weights_q[0] <= beat_data_i[ADDR_BITS-1:PAGE_BITS];
@@ -178,7 +194,38 @@ module mm_desc_fetch
         end
       endcase
     end
-    if (state_q == StMultiply) macros_q <= 32'(step_q.groups) * 32'(step_q.tile_rows);
+  end
+
+  // ---- products of the fields, a stage a cycle: they come with the first of four beats, so all is there in StPush ----
+
+  if (Arithmetic == KV260) begin : gen_row_strips
+    // Format 2: a strip of zeros for every four macros that are begun.
+    always_ff @(posedge clk_i) begin
+      row_strips_q <= {groups_q[RowBits-5:0], 4'd0} +
+                      (tight_q ? RowBits'(groups_q) + RowBits'((17'(groups_q) + 17'd3) >> 2) :
+                                 RowBits'({groups_q, 1'b0}));
+    end
+  end else begin : gen_row_strips
+    always_ff @(posedge clk_i) row_strips_q <= {groups_q[RowBits-5:0], 4'd0} + RowBits'({groups_q, 1'b0});
+  end
+
+  always_ff @(posedge clk_i) begin
+    product_q   <= BEATS_BITS'(row_strips_q) * BEATS_BITS'(tile_rows_q);
+    seg_beats_q <= product_q;
+  end
+
+  if (Batch == 1) begin : gen_vectors
+    assign slices      = slices_t'(groups_q);
+    assign result_rows = rows_count_t'(tile_rows_q);
+  end else begin : gen_vectors
+    slices_t     slices_q;
+    rows_count_t result_rows_q;
+    always_ff @(posedge clk_i) begin
+      slices_q      <= slices_t'(groups_q) * slices_t'(vectors_q);
+      result_rows_q <= rows_count_t'(tile_rows_q) * rows_count_t'(vectors_q);
+    end
+    assign slices      = slices_q;
+    assign result_rows = result_rows_q;
   end
 
   assign rd_valid_o = (state_q == StRequest) & enable_i;
@@ -186,9 +233,19 @@ module mm_desc_fetch
 
   assign seg_valid_o  = push;
   assign step_valid_o = push;
-  assign step_o       = step_q;
-  // 18 = 16 + 2.
-  assign seg_beats_o  = BEATS_BITS'({macros_q, 4'd0}) + BEATS_BITS'({macros_q, 1'd0});
+  assign step_o       = '{
+    activations: activations_q,
+    results:     results_q,
+    groups:      groups_q,
+    tile_rows:   tile_rows_q,
+    report_rows: report_rows_q,
+    vectors:     vectors_q,
+    tight:       tight_q,
+    slices:      slices,
+    result_rows: result_rows,
+    irq:         irq_q
+  };
+  assign seg_beats_o  = seg_beats_q;
   for (genvar p = 0; p < PORTS; p++) begin : gen_segment
     assign seg_addr_o[p*ADDR_BITS +: ADDR_BITS] = {weights_q[p], PAGE_BITS'(0)};
   end
@@ -199,8 +256,11 @@ module mm_desc_fetch
   if (MaxGroups < 1 || MaxGroups > 8192) begin : gen_bad_groups
     $fatal(1, "%m: MaxGroups must be 1..8192");
   end
-  if (MACRO_STRIPS != 18) begin : gen_bad_strips
-    $fatal(1, "%m: the length of a segment is computed for 18 strips a macro");
+  if (Batch < 1 || Batch > MAX_BATCH) begin : gen_bad_batch
+    $fatal(1, "%m: Batch must be 1..16");
+  end
+  if (MACRO_STRIPS != 18 || TIGHT_STRIPS != 17) begin : gen_bad_strips
+    $fatal(1, "%m: the length of a segment is computed for 18 or 17 strips a macro");
   end
 
 `ifndef SYNTHESIS

@@ -1015,6 +1015,7 @@ module mm_regs (
             readback_data_var[1] = hwif_in.STATUS.running.next;
             readback_data_var[2] = hwif_in.STATUS.draining.next;
             readback_data_var[3] = hwif_in.STATUS.faulted.next;
+            readback_data_var[4] = hwif_in.STATUS.nan_in.next;
         end
         if(rd_mux_addr == 13'h28) begin
             readback_data_var[0] = field_storage.IRQ_STATUS.step_done.value;

@@ -82,10 +82,15 @@ package mm_regs_pkg;
     } macromac__STATUS__faulted__in_t;
 
     typedef struct packed {
+        logic next;
+    } macromac__STATUS__nan_in__in_t;
+
+    typedef struct packed {
         macromac__STATUS__idle__in_t idle;
         macromac__STATUS__running__in_t running;
         macromac__STATUS__draining__in_t draining;
         macromac__STATUS__faulted__in_t faulted;
+        macromac__STATUS__nan_in__in_t nan_in;
     } macromac__STATUS__in_t;
 
     typedef struct packed {

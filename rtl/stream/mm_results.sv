@@ -10,7 +10,9 @@
 module mm_results
   import mm_pkg::*;
 #(
-  /// Depth of the FIFO in beats; holds at least a longest burst and one tile row more, >= 40.
+  /// Activation vectors that share a pass, 1..16.
+  parameter int unsigned Batch          = 1,
+  /// Depth of the FIFO in beats; holds at least a longest burst and one row more, >= 40.
   parameter int unsigned FifoBeats      = 512,
   /// Bursts without a response at most, >= 1.
   parameter int unsigned MaxOutstanding = 8
@@ -43,8 +45,12 @@ module mm_results
   output logic                  step_ready_o,
   /// Where they go (4 KiB page).
   input  logic [27:0]           step_page_i,
-  /// How many tile rows, >= 1.
+  /// How many tile rows, >= 1; only with Batch 1.
   input  logic [15:0]           step_tile_rows_i,
+  /// How many rows of results, tile rows * vectors; not with Batch 1.
+  input  rows_count_t           step_rows_i,
+  /// How many vectors, 1..Batch; not with Batch 1.
+  input  vectors_t              step_vectors_i,
   /// Report when at least so many tile rows more are in memory; 0: only at the end.
   input  logic [15:0]           step_report_i,
   /// The step asks for the interrupt.
@@ -109,6 +115,7 @@ module mm_results
   logic                  rec_valid, rec_ready, rec_irq, rsp_rec;
 
   mm_result_collector #(
+    .Batch    (Batch),
     .FifoBeats(FifoBeats)
   ) u_collector (
     .clk_i,
@@ -119,6 +126,8 @@ module mm_results
     .step_ready_o,
     .step_page_i,
     .step_tile_rows_i,
+    .step_rows_i,
+    .step_vectors_i,
     .step_report_i,
     .step_irq_i,
     .res_valid_i,

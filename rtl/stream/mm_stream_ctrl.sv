@@ -9,11 +9,17 @@
 // Stalls:     a port without data, no activations yet, a unit that cannot take a strip. The reason is given for every
 //             cycle in which no strip is taken (architecture.md, section 7).
 //
-// Where the strip is, in the order of the stream:  tile row > group > strip (0 scales, 1 zeros, 2..17 weights).
+// Where the strip is, in the order of the stream:  tile row > group > strip.
+//
+//   format 1:  0 scales, 1 zeros, 2..17 weights of every macro
+//   format 2:  0 zeros of up to four macros, 1 scales, 2..17 weights; the second to fourth macro begin at 1
 
 module mm_stream_ctrl
   import mm_pkg::*;
-(
+#(
+  /// Arithmetic of the units: KV260 has both weight formats, PAPER only format 1.
+  parameter int unsigned Arithmetic = PAPER
+) (
   /// Clock, rising edge.
   input  logic             clk_i,
   /// Reset, synchronous, active low.
@@ -31,6 +37,10 @@ module mm_stream_ctrl
   input  logic [15:0]      step_groups_i,
   /// Its tile rows, >= 1.
   input  logic [15:0]      step_tile_rows_i,
+  /// Its activation vectors.
+  input  vectors_t         step_vectors_i,
+  /// Its weights are in format 2.
+  input  logic             step_tight_i,
 
   /// Each port's FIFO has a strip.
   input  logic [PORTS-1:0] fifo_valid_i,
@@ -42,6 +52,12 @@ module mm_stream_ctrl
   input  logic [PORTS-1:0] strip_ready_i,
   /// All units: this macro is the last of its output channels.
   output logic             strip_last_o,
+  /// All units: the strip holds weights, so activations go with it.
+  output logic             strip_weight_o,
+  /// All units: vectors of the step.
+  output vectors_t         strip_vectors_o,
+  /// All units: the step's weights are in format 2.
+  output logic             strip_tight_o,
   /// The four rows for the strip are there.
   input  logic             act_valid_i,
   /// They are used now.
@@ -67,10 +83,12 @@ module mm_stream_ctrl
 
   logic                 head_valid, head_ready;
   logic [15:0]          head_groups, head_tile_rows;
+  vectors_t             head_vectors;
+  logic                 head_tight;
   logic [1:0]           level;
 
   mm_fifo #(
-    .WidthBits(32),
+    .WidthBits(32 + VECTOR_BITS + 1),
     .Depth    (2)
   ) u_steps (
     .clk_i,
@@ -78,10 +96,10 @@ module mm_stream_ctrl
     .flush_i,
     .in_valid_i (step_valid_i),
     .in_ready_o (step_ready_o),
-    .in_data_i  ({step_groups_i, step_tile_rows_i}),
+    .in_data_i  ({step_groups_i, step_tile_rows_i, step_vectors_i, step_tight_i}),
     .out_valid_o(head_valid),
     .out_ready_i(head_ready),
-    .out_data_o ({head_groups, head_tile_rows}),
+    .out_data_o ({head_groups, head_tile_rows, head_vectors, head_tight}),
     .level_o    (level)
   );
 
@@ -92,6 +110,11 @@ module mm_stream_ctrl
   logic [15:0]          group_left_d, group_left_q;
   logic [15:0]          row_left_d, row_left_q;
   logic [15:0]          groups_q;
+  vectors_t             vectors_q;
+  logic                 tight_q;
+  logic [1:0]           quad_d, quad_q;  // format 2: macro of the four that share a strip of zeros
+  logic                 last_group_d, last_group_q;  // group_left_q = 1, row_left_q = 1, known a cycle ahead
+  logic                 last_row_d, last_row_q;
   logic                 weight_strip, ready_to_feed, fire, macro_ends, row_ends, step_ends, take;
 
   assign weight_strip  = strip_q >= StripBits'(HEADER_STRIPS);
@@ -100,7 +123,7 @@ module mm_stream_ctrl
   assign ready_to_feed = active_q & (act_valid_i | (begun_q & ~weight_strip));
   // A strip that was offered is offered until it is taken, even if the device halts meanwhile.
   assign strip_valid_o = ready_to_feed & (&fifo_valid_i) & (enable_i | offered_q);
-  assign strip_last_o  = group_left_q == 16'd1;
+  assign strip_last_o  = last_group_q;
 
   // The units are in lock step, so one ready bit speaks for all; asserted below.
   assign fire       = strip_valid_o & strip_ready_i[0];
@@ -108,7 +131,7 @@ module mm_stream_ctrl
   assign act_pop_o  = fire & weight_strip;
   assign macro_ends = fire & (strip_q == StripBits'(MACRO_STRIPS - 1));
   assign row_ends   = macro_ends & strip_last_o;
-  assign step_ends  = row_ends & (row_left_q == 16'd1);
+  assign step_ends  = row_ends & last_row_q;
 
   assign head_ready = ~active_q | step_ends;
   assign take       = head_valid & head_ready;
@@ -119,20 +142,32 @@ module mm_stream_ctrl
     strip_d      = strip_q;
     group_left_d = group_left_q;
     row_left_d   = row_left_q;
+    quad_d       = quad_q;
+    last_group_d = last_group_q;
+    last_row_d   = last_row_q;
     if (fire) strip_d = strip_q + StripBits'(1);
     if (macro_ends) begin
-      strip_d      = '0;
+      strip_d      = (Arithmetic == KV260 && tight_q && quad_q != 2'd3) ? StripBits'(1) : '0;
       group_left_d = group_left_q - 16'd1;
+      quad_d       = quad_q + 2'd1;
+      last_group_d = group_left_q == 16'd2;
     end
     if (row_ends) begin
+      strip_d      = '0;
+      quad_d       = '0;
       group_left_d = groups_q;
       row_left_d   = row_left_q - 16'd1;
+      last_group_d = groups_q == 16'd1;
+      last_row_d   = row_left_q == 16'd2;
     end
     if (take) begin
       active_d     = 1'b1;
       strip_d      = '0;
+      quad_d       = '0;
       group_left_d = head_groups;
       row_left_d   = head_tile_rows;
+      last_group_d = head_groups == 16'd1;
+      last_row_d   = head_tile_rows == 16'd1;
     end
     if (flush_i) begin
       active_d = 1'b0;
@@ -156,8 +191,19 @@ module mm_stream_ctrl
     strip_q      <= strip_d;
     group_left_q <= group_left_d;
     row_left_q   <= row_left_d;
-    if (take) groups_q <= head_groups;
+    quad_q       <= quad_d;
+    last_group_q <= last_group_d;
+    last_row_q   <= last_row_d;
+    if (take) begin
+      groups_q  <= head_groups;
+      vectors_q <= head_vectors;
+      tight_q   <= head_tight;
+    end
   end
+
+  assign strip_weight_o  = weight_strip;
+  assign strip_vectors_o = vectors_q;
+  assign strip_tight_o   = tight_q;
 
   assign release_o   = step_ends;
   assign streaming_o = begun_q | fire;
@@ -180,6 +226,9 @@ module mm_stream_ctrl
   end
 
 `ifndef SYNTHESIS
+  // The flags say what the counts do.
+  a_last : assert property (@(posedge clk_i) disable iff (!rst_ni)
+      active_q |-> last_group_q == (group_left_q == 16'd1) && last_row_q == (row_left_q == 16'd1));
   // The four units are ready in the same cycles.
   a_lock_step : assert property (@(posedge clk_i) disable iff (!rst_ni)
       strip_valid_o |-> strip_ready_i == '0 || strip_ready_i == '1);

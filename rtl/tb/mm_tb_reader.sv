@@ -9,6 +9,8 @@ module mm_tb_reader
   import mm_pkg::*;
 #(
   /// As mm_axi_reader.
+  parameter bit          Staged         = 1'b0,
+  /// As mm_axi_reader.
   parameter int unsigned BurstBeats     = 64,
   /// As mm_axi_reader.
   parameter int unsigned MaxOutstanding = 8,
@@ -70,6 +72,7 @@ module mm_tb_reader
   logic [$clog2(FifoStrips+1)-1:0] level;
 
   mm_axi_reader #(
+    .Staged        (Staged),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
     .CreditBeats   (FifoStrips)

@@ -1,23 +1,39 @@
 //! Descriptor fetch: the ring, what is handed on, and one test for every rule of architecture.md section 3.
 
 use macromac_format::descriptor::{Descriptor, FLAG_INTERRUPT};
-use macromac_rtl::{Harness, Pause, mm_desc_fetch, run};
+use macromac_rtl::{Harness, Pause, Verilated, mm_desc_fetch, mm_desc_fetch_kv260, run};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const RING: u64 = 0x8_0000_0FC0;
 
-fn good(rng: &mut ChaCha8Rng) -> Descriptor {
+/// The fetch of either profile: their ports are the same.
+trait Fetch: Verilated<In = mm_desc_fetch::In, Out = mm_desc_fetch::Out> {
+    const BATCH: u8;
+    const FORMATS: [u8; 2];
+}
+
+impl Fetch for mm_desc_fetch::Top {
+    const BATCH: u8 = 1;
+    const FORMATS: [u8; 2] = [18, 18];
+}
+
+impl Fetch for mm_desc_fetch_kv260::Top {
+    const BATCH: u8 = 8;
+    const FORMATS: [u8; 2] = [18, 17];
+}
+
+fn good<T: Fetch>(rng: &mut ChaCha8Rng) -> Descriptor {
     let mut page = || rng.random_range(0u64..1 << 28) << 12;
     let (activations, results) = (page(), page());
     let weights = std::array::from_fn(|_| page());
     Descriptor {
-        macro_strips: 18,
+        macro_strips: T::FORMATS[rng.random_range(0..2)],
         flags: rng.random_range(0..2),
         groups: rng.random_range(1..=128),
         tile_rows: rng.random_range(1..=u16::MAX),
         report_tile_rows: rng.random(),
-        vectors: 1,
+        vectors: rng.random_range(1..=T::BATCH),
         activations,
         results,
         weights,
@@ -29,20 +45,36 @@ fn good(rng: &mut ChaCha8Rng) -> Descriptor {
 struct Handed {
     segments: [u64; 4],
     strips: u64,
+    /// Of activations and results.
+    pages: [u64; 2],
+    /// The step's other fields.
     step: u128,
 }
 
 fn expected(d: &Descriptor) -> Handed {
-    // step_t, first field highest: activations, results (pages), groups, tile rows, report, interrupt.
-    let mut step = u128::from(d.activations >> 12);
-    step = step << 28 | u128::from(d.results >> 12);
-    step = step << 16 | u128::from(d.groups);
-    step = step << 16 | u128::from(d.tile_rows);
+    // step_t, first field highest: activations, results (pages), groups, tile rows, report, vectors, format 2, groups times
+    // vectors, tile rows times vectors, interrupt.
+    let (groups, rows, vectors) = (
+        u128::from(d.groups),
+        u128::from(d.tile_rows),
+        u128::from(d.vectors),
+    );
+    let mut step = groups;
+    step = step << 16 | rows;
     step = step << 16 | u128::from(d.report_tile_rows);
+    step = step << 5 | vectors;
+    step = step << 1 | u128::from(d.macro_strips == 17);
+    step = step << 18 | groups * vectors;
+    step = step << 20 | rows * vectors;
     step = step << 1 | u128::from(d.flags & FLAG_INTERRUPT);
     Handed {
         segments: d.weights,
-        strips: u64::from(d.groups) * u64::from(d.tile_rows) * 18,
+        strips: u64::from(d.tile_rows)
+            * match d.macro_strips {
+                17 => u64::from(d.groups) * 17 + u64::from(d.groups.div_ceil(4)),
+                _ => u64::from(d.groups) * 18,
+            },
+        pages: [d.activations >> 12, d.results >> 12],
         step,
     }
 }
@@ -56,8 +88,8 @@ fn bits(words: &[u32]) -> impl Fn(usize, usize) -> u64 + '_ {
 }
 
 /// Runs the fetch on a ring until `want` steps were handed on or a fault is reported.
-fn fetch(
-    h: &mut Harness<mm_desc_fetch::Top>,
+fn fetch<T: Fetch>(
+    h: &mut Harness<T>,
     ring: &[[u8; 64]],
     base: u64,
     want: usize,
@@ -107,7 +139,8 @@ fn fetch(
             handed.push(Handed {
                 segments: std::array::from_fn(|p| addr(40 * p, 40)),
                 strips: o.seg_beats_o,
-                step: u128::from(step(0, 64)) | u128::from(step(64, 41)) << 64,
+                pages: [step(121, 28), step(93, 28)],
+                step: u128::from(step(0, 64)) | u128::from(step(64, 29)) << 64,
             });
             h.progress();
         }
@@ -134,59 +167,62 @@ fn fetch(
     }
 }
 
-#[test]
-fn walks_the_ring() {
+fn walks_the_ring<T: Fetch>() {
     for round in 0..8 {
-        run(
-            &format!("descriptor/ring/{round}"),
-            |h: &mut Harness<mm_desc_fetch::Top>| {
-                let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-                let n = rng.random_range(1..8);
-                let ring: Vec<Descriptor> = (0..n).map(|_| good(&mut rng)).collect();
-                let bytes: Vec<[u8; 64]> = ring.iter().map(Descriptor::encode).collect();
-                let pause = Pause::any(&mut rng);
-                let (handed, error) = fetch(h, &bytes, RING, 3 * n + 1, pause);
-                assert_eq!(error, None);
-                for (k, got) in handed.iter().enumerate() {
-                    assert_eq!(*got, expected(&ring[k % n]), "step {k}");
-                }
-            },
-        );
+        run(&format!("descriptor/ring/{round}"), |h: &mut Harness<T>| {
+            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+            let n = rng.random_range(1..8);
+            let ring: Vec<Descriptor> = (0..n).map(|_| good::<T>(&mut rng)).collect();
+            let bytes: Vec<[u8; 64]> = ring.iter().map(Descriptor::encode).collect();
+            let pause = Pause::any(&mut rng);
+            let (handed, error) = fetch(h, &bytes, RING, 3 * n + 1, pause);
+            assert_eq!(error, None);
+            for (k, got) in handed.iter().enumerate() {
+                assert_eq!(*got, expected(&ring[k % n]), "step {k}");
+            }
+        });
     }
 }
 
+#[test]
+fn walks_the_ring_of_paper() {
+    walks_the_ring::<mm_desc_fetch::Top>();
+}
+
+#[test]
+fn walks_the_ring_of_kv260() {
+    walks_the_ring::<mm_desc_fetch_kv260::Top>();
+}
+
 /// One broken rule: the second descriptor of the ring is changed and must be refused, the first one stands.
-fn refused(name: &str, break_it: impl Fn(&mut Descriptor, &mut [u8; 64])) {
-    run(
-        &format!("descriptor/{name}"),
-        |h: &mut Harness<mm_desc_fetch::Top>| {
-            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-            let first = good(&mut rng);
-            let mut second = good(&mut rng);
-            // Fields first, then bytes that no field holds.
-            break_it(&mut second, &mut [0; 64]);
-            let mut bytes = second.encode();
-            break_it(&mut second.clone(), &mut bytes);
-            let (handed, error) = fetch(h, &[first.encode(), bytes], RING, 3, Pause::Never);
-            assert_eq!(
-                error,
-                Some(1),
-                "{name}: ring index of the refused descriptor"
-            );
-            assert_eq!(
-                handed,
-                [expected(&first)],
-                "{name}: the descriptor before it"
-            );
-        },
-    );
+fn refused<T: Fetch>(name: &str, break_it: impl Fn(&mut Descriptor, &mut [u8; 64])) {
+    run(&format!("descriptor/{name}"), |h: &mut Harness<T>| {
+        let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+        let first = good::<T>(&mut rng);
+        let mut second = good::<T>(&mut rng);
+        // Fields first, then bytes that no field holds.
+        break_it(&mut second, &mut [0; 64]);
+        let mut bytes = second.encode();
+        break_it(&mut second.clone(), &mut bytes);
+        let (handed, error) = fetch(h, &[first.encode(), bytes], RING, 3, Pause::Never);
+        assert_eq!(
+            error,
+            Some(1),
+            "{name}: ring index of the refused descriptor"
+        );
+        assert_eq!(
+            handed,
+            [expected(&first)],
+            "{name}: the descriptor before it"
+        );
+    });
 }
 
 macro_rules! rules {
     ($($name:ident: $break_it:expr;)*) => {
         $(#[test]
         fn $name() {
-            refused(stringify!($name), $break_it);
+            refused::<mm_desc_fetch::Top>(stringify!($name), $break_it);
         })*
     };
 }
@@ -216,6 +252,18 @@ rules! {
     rule_weights_1_40_bits: |d, _| d.weights[1] |= 1 << 47;
     rule_weights_2_40_bits: |d, _| d.weights[2] |= 1 << 63;
     rule_weights_3_40_bits: |d, _| d.weights[3] |= 1 << 41;
+}
+
+#[test]
+fn kv260_has_rules_of_its_own() {
+    type Top = mm_desc_fetch_kv260::Top;
+    refused::<Top>("macro_strips_16", |d, _| d.macro_strips = 16);
+    refused::<Top>("macro_strips_19", |d, _| d.macro_strips = 19);
+    refused::<Top>("macro_strips_145", |d, _| d.macro_strips = 17 | 0x80);
+    refused::<Top>("vectors_zero", |d, _| d.vectors = 0);
+    refused::<Top>("vectors_above_batch", |d, _| d.vectors = 9);
+    refused::<Top>("vectors_16", |d, _| d.vectors = 16);
+    refused::<Top>("vectors_33", |d, _| d.vectors = 33);
 }
 
 #[test]

@@ -8,7 +8,8 @@ mod unit_sys_support;
 use std::collections::VecDeque;
 
 use macromac_rtl::{
-    Harness, Pause, Sink, Source, Verilated, mm_tb_reader, mm_tb_reader_small, run,
+    Harness, Pause, Sink, Source, Verilated, mm_tb_reader, mm_tb_reader_small, mm_tb_reader_staged,
+    run,
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -136,6 +137,7 @@ impl<T: Verilated> CheckBeat for Harness<T> {
 
 bench!(Bench, mm_tb_reader, 64, 8);
 bench!(SmallBench, mm_tb_reader_small, 4, 3);
+bench!(StagedBench, mm_tb_reader_staged, 64, 8);
 
 fn random_segments(rng: &mut ChaCha8Rng, beats: u64) -> Vec<Segment> {
     let mut segments = Vec::new();
@@ -182,6 +184,40 @@ fn small_limits_under_random_stalls() {
             },
         );
     }
+}
+
+#[test]
+fn staged_plan_under_random_stalls() {
+    for round in 0..12 {
+        run(
+            &format!("reader/staged/{round}"),
+            |h: &mut Harness<mm_tb_reader_staged::Top>| {
+                let mut b = StagedBench::new(h, Timing::random, Pause::any);
+                let segments = random_segments(&mut b.rng, 3000);
+                b.read(&segments);
+            },
+        );
+    }
+}
+
+#[test]
+fn staged_plan_loses_no_cycle_across_segments() {
+    run(
+        "reader/staged-throughput",
+        |h: &mut Harness<mm_tb_reader_staged::Top>| {
+            let mut b = StagedBench::new(h, |h| Timing::ideal(h, 1), |_| Pause::Never);
+            let segments = [
+                (0x8_0000_0000, 1000),
+                (0x9_0000_1000, 18),
+                (0x8_7000_0000, 500),
+                (0x8_0000_0000, 36),
+            ];
+            b.read(&segments);
+            let beats: u64 = segments.iter().map(|s| s.1).sum();
+            let cycles = b.last_beat - b.first_beat.unwrap() + 1;
+            assert_eq!(cycles, beats, "cycles from the first beat to the last");
+        },
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod unit_sys_support;
 
 use std::collections::VecDeque;
 
-use macromac_rtl::{Harness, Pause, Pauser, mm_results, run};
+use macromac_rtl::{Harness, Pause, Pauser, Verilated, mm_results, mm_results_batch, run};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use unit_sys_support::{BEAT, Beat, Burst, Memory, Timing, WriteSlave};
@@ -17,15 +17,35 @@ const ROW_BYTES: u64 = 128;
 struct Step {
     page: u64,
     tile_rows: u64,
+    vectors: u64,
     report: u64,
     irq: bool,
 }
 
-/// A tile row: what the four units offer together.
+impl Step {
+    fn rows(&self) -> u64 {
+        self.tile_rows * self.vectors
+    }
+}
+
+/// A row: what the four units offer together.
 type Row = [u32; 32];
 
-struct Bench<'a> {
-    h: &'a mut Harness<mm_results::Top>,
+/// Results with any batch: the ports are the same.
+trait Results: Verilated<In = mm_results::In, Out = mm_results::Out> {
+    const BATCH: u64;
+}
+
+impl Results for mm_results::Top {
+    const BATCH: u64 = 1;
+}
+
+impl Results for mm_results_batch::Top {
+    const BATCH: u64 = 16;
+}
+
+struct Bench<'a, T: Results = mm_results::Top> {
+    h: &'a mut Harness<T>,
     memory: Memory,
     write: WriteSlave,
     steps: VecDeque<Step>,
@@ -38,7 +58,7 @@ struct Bench<'a> {
     cycle: u64,
     /// Steps sent to the device, in order.
     sent: Vec<Step>,
-    /// Tile rows whose response came, over all steps.
+    /// Rows whose response came, over all steps.
     in_memory: u64,
     /// The record as it was last, and all records in order: steps, rows, status.
     records: Vec<(u32, u32, u32)>,
@@ -46,10 +66,10 @@ struct Bench<'a> {
     rng: ChaCha8Rng,
 }
 
-impl<'a> Bench<'a> {
+impl<'a, T: Results> Bench<'a, T> {
     fn new(
-        h: &'a mut Harness<mm_results::Top>,
-        timing: impl Fn(&mut Harness<mm_results::Top>) -> Timing,
+        h: &'a mut Harness<T>,
+        timing: impl Fn(&mut Harness<T>) -> Timing,
         pause: Pause,
     ) -> Self {
         let write = WriteSlave::new(timing(h), 32);
@@ -96,6 +116,7 @@ impl<'a> Bench<'a> {
             i.step_valid_i = 1;
             i.step_page_i = (step.page >> 12) as u32;
             i.step_tile_rows_i = step.tile_rows as u16;
+            (i.step_rows_i, i.step_vectors_i) = (step.rows() as u32, step.vectors as u8);
             i.step_report_i = step.report as u16;
             i.step_irq_i = u8::from(step.irq);
         }
@@ -148,16 +169,13 @@ impl<'a> Bench<'a> {
             && o.m_axi_wlast == 1
         {
             let [steps, rows, ..] = o.m_axi_wdata;
-            let said: u64 = self
-                .sent
-                .iter()
-                .take(steps as usize)
-                .map(|s| s.tile_rows)
-                .sum::<u64>()
-                + u64::from(rows) / 32;
+            let steps = steps as usize;
+            let vectors = self.sent.get(steps).map_or(0, |s| s.vectors);
+            let said: u64 = self.sent.iter().take(steps).map(Step::rows).sum::<u64>()
+                + u64::from(rows) / 32 * vectors;
             assert!(
                 said <= self.in_memory,
-                "a record says {said} tile rows, {} are in memory",
+                "a record says {said} rows, {} are in memory",
                 self.in_memory
             );
         }
@@ -178,7 +196,7 @@ impl<'a> Bench<'a> {
     /// Runs all steps and checks memory, records and interrupts.
     fn run_steps(&mut self, steps: &[Step]) {
         self.steps.extend(steps.iter().copied());
-        let total: u64 = steps.iter().map(|s| s.tile_rows).sum();
+        let total: u64 = steps.iter().map(Step::rows).sum();
         self.random_rows(total);
         let expected: Vec<Row> = self.rows.iter().copied().collect();
         while self
@@ -191,14 +209,14 @@ impl<'a> Bench<'a> {
         }
         let mut rows = expected.iter();
         for (n, step) in steps.iter().enumerate() {
-            for r in 0..step.tile_rows {
+            for r in 0..step.rows() {
                 let row = rows.next().unwrap();
                 for b in 0..8 {
                     let expected: Beat = std::array::from_fn(|k| row[4 * b + k]);
                     let got = self
                         .memory
                         .word(step.page + ROW_BYTES * r + BEAT * b as u64);
-                    assert_eq!(got, expected, "step {n}, tile row {r}, beat {b}");
+                    assert_eq!(got, expected, "step {n}, row {r}, beat {b}");
                 }
             }
         }
@@ -234,11 +252,12 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn random_steps(rng: &mut ChaCha8Rng, n: u64) -> Vec<Step> {
+fn random_steps<T: Results>(rng: &mut ChaCha8Rng, n: u64) -> Vec<Step> {
     (0..n)
         .map(|k| Step {
             page: 0x8_1000_0000 + 0x10_0000 * k,
             tile_rows: rng.random_range(1..45),
+            vectors: rng.random_range(1..=T::BATCH),
             report: *[0, 0, 1, 2, 3, 4, 5, 9]
                 .get(rng.random_range(0..8))
                 .unwrap(),
@@ -249,17 +268,23 @@ fn random_steps(rng: &mut ChaCha8Rng, n: u64) -> Vec<Step> {
 
 #[test]
 fn bytes_and_reports_under_random_stalls() {
+    bytes_and_reports::<mm_results::Top>();
+}
+
+#[test]
+fn bytes_and_reports_of_several_vectors() {
+    bytes_and_reports::<mm_results_batch::Top>();
+}
+
+fn bytes_and_reports<T: Results>() {
     for round in 0..16 {
-        run(
-            &format!("results/random/{round}"),
-            |h: &mut Harness<mm_results::Top>| {
-                let pause = Pause::any(h.rng());
-                let mut b = Bench::new(h, Timing::random, pause);
-                b.row_gap = b.rng.random_range(1..30);
-                let steps = random_steps(&mut b.rng, 8);
-                b.run_steps(&steps);
-            },
-        );
+        run(&format!("results/random/{round}"), |h: &mut Harness<T>| {
+            let pause = Pause::any(h.rng());
+            let mut b = Bench::new(h, Timing::random, pause);
+            b.row_gap = b.rng.random_range(1..30);
+            let steps = random_steps::<T>(&mut b.rng, 8);
+            b.run_steps(&steps);
+        });
     }
 }
 
@@ -275,6 +300,7 @@ fn progress_is_reported_as_asked() {
                 b.run_steps(&[Step {
                     page: 0x8_1000_0000,
                     tile_rows: 40,
+                    vectors: 1,
                     report,
                     irq: true,
                 }]);
@@ -293,6 +319,47 @@ fn progress_is_reported_as_asked() {
     }
 }
 
+/// What is reported of several vectors: only tile rows that are there for all of them, with the first burst that reaches
+/// the mark.
+#[test]
+fn progress_of_several_vectors() {
+    for (report, vectors) in [(1, 1), (1, 2), (1, 3), (2, 1), (3, 5), (4, 16), (7, 3)] {
+        run(
+            &format!("results/report/{report}x{vectors}"),
+            |h: &mut Harness<mm_results_batch::Top>| {
+                let mut b = Bench::new(h, |h| Timing::ideal(h, 1), Pause::Never);
+                b.row_gap = 60;
+                b.run_steps(&[Step {
+                    page: 0x8_1000_0000,
+                    tile_rows: 40,
+                    vectors,
+                    report,
+                    irq: true,
+                }]);
+                // Bursts of 4 rows, or the largest power of two in what is asked for.
+                let burst = [1, 2, 2]
+                    .get((report * vectors) as usize - 1)
+                    .copied()
+                    .unwrap_or(4);
+                let (mut expected, mut since, mut at) = (Vec::new(), 0, 0);
+                while at < 40 * vectors {
+                    let before = at / vectors;
+                    at = (at + burst).min(40 * vectors);
+                    since += at / vectors - before;
+                    if since >= report || at == 40 * vectors {
+                        expected.push(at / vectors);
+                        since = 0;
+                    }
+                }
+                let got: Vec<u64> = (b.records.iter())
+                    .map(|&(steps, rows, _)| if steps == 1 { 40 } else { u64::from(rows) / 32 })
+                    .collect();
+                assert_eq!(got, expected, "tile rows reported");
+            },
+        );
+    }
+}
+
 #[test]
 fn wide_bursts_and_a_row_every_eight_cycles() {
     run("results/throughput", |h: &mut Harness<mm_results::Top>| {
@@ -300,6 +367,7 @@ fn wide_bursts_and_a_row_every_eight_cycles() {
         b.run_steps(&[Step {
             page: 0x8_1000_0000,
             tile_rows: 200,
+            vectors: 1,
             report: 0,
             irq: false,
         }]);
@@ -322,6 +390,7 @@ fn short_end_of_step() {
         b.run_steps(&[Step {
             page: 0x8_1000_0000,
             tile_rows: 1,
+            vectors: 1,
             report: 0,
             irq: true,
         }]);
@@ -347,6 +416,7 @@ fn write_error_is_not_counted() {
                 b.steps.push_back(Step {
                     page: 0x8_1000_0000,
                     tile_rows: 40,
+                    vectors: 1,
                     report: 4,
                     irq: true,
                 });

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use macromac_rtl::{Harness, Pause, Pauser, mm_stream_ctrl, run};
+use macromac_rtl::{Harness, Pause, Pauser, Verilated, mm_stream_ctrl, mm_stream_ctrl_kv260, run};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -10,10 +10,57 @@ use rand_chacha::ChaCha8Rng;
 struct Step {
     groups: u64,
     tile_rows: u64,
+    vectors: u64,
+    /// Weights in format 2.
+    tight: bool,
 }
 
-struct Bench<'a> {
-    h: &'a mut Harness<mm_stream_ctrl::Top>,
+impl Step {
+    /// Of `paper`.
+    fn new(groups: u64, tile_rows: u64) -> Self {
+        Self {
+            groups,
+            tile_rows,
+            vectors: 1,
+            tight: false,
+        }
+    }
+
+    /// What each strip of a tile row is: its group, and whether it holds weights.
+    fn tile_row(&self) -> Vec<(u64, bool)> {
+        let mut strips = Vec::new();
+        for group in 0..self.groups {
+            let header = match (self.tight, group % 4) {
+                (false, _) | (true, 0) => 2,
+                _ => 1,
+            };
+            strips.extend(vec![(group, false); header]);
+            strips.extend([(group, true); 16]);
+        }
+        strips
+    }
+
+    fn strips(&self) -> u64 {
+        self.tile_row().len() as u64 * self.tile_rows
+    }
+}
+
+/// The stream control of either profile: their ports are the same.
+trait Stream: Verilated<In = mm_stream_ctrl::In, Out = mm_stream_ctrl::Out> {
+    /// Units of `paper` take strips of even number in even cycles only.
+    const PHASES: bool;
+}
+
+impl Stream for mm_stream_ctrl::Top {
+    const PHASES: bool = true;
+}
+
+impl Stream for mm_stream_ctrl_kv260::Top {
+    const PHASES: bool = false;
+}
+
+struct Bench<'a, T: Stream = mm_stream_ctrl::Top> {
+    h: &'a mut Harness<T>,
     steps: VecDeque<Step>,
     inside: VecDeque<Step>,
     fifo: [Pauser; 4],
@@ -32,8 +79,8 @@ struct Bench<'a> {
     reasons: [u64; 4],
 }
 
-impl<'a> Bench<'a> {
-    fn new(h: &'a mut Harness<mm_stream_ctrl::Top>, pauses: [Pause; 3]) -> Self {
+impl<'a, T: Stream> Bench<'a, T> {
+    fn new(h: &'a mut Harness<T>, pauses: [Pause; 3]) -> Self {
         let [fifo, act, room] = pauses;
         let fifo = std::array::from_fn(|_| h.pauser(fifo));
         let (act, room) = (h.pauser(act), h.pauser(room));
@@ -64,13 +111,19 @@ impl<'a> Bench<'a> {
         }
         self.act_valid |= !self.act.pause();
         let blocked = self.room.pause();
-        let strip = self.at % 18;
+        let now = self.inside.front().map(|step| {
+            let row = step.tile_row();
+            (step.groups, row[self.at as usize % row.len()])
+        });
+        let weights = now.is_some_and(|(_, (_, weights))| weights);
         // As mm_unpacker: a strip enters in the phase of its number, a weight strip only with its activations.
-        let ready = strip % 2 == self.phase % 2 && (strip < 2 || self.act_valid) && !blocked;
+        let phase = !T::PHASES || self.at % 18 % 2 == self.phase % 2;
+        let ready = phase && (!weights || self.act_valid) && !blocked;
         let i = &mut self.h.dut.i;
         i.step_valid_i = u8::from(!self.steps.is_empty());
         if let Some(s) = self.steps.front() {
             (i.step_groups_i, i.step_tile_rows_i) = (s.groups as u16, s.tile_rows as u16);
+            (i.step_vectors_i, i.step_tight_i) = (s.vectors as u8, u8::from(s.tight));
         }
         i.fifo_valid_i = self.fifo_valid;
         i.act_valid_i = u8::from(self.act_valid);
@@ -93,29 +146,28 @@ impl<'a> Bench<'a> {
                 "a strip is offered only when every port has one"
             );
             let step = self.inside.front().expect("a strip belongs to a step");
-            let group = self.at / 18 % step.groups;
-            assert_eq!(
-                o.strip_last_o == 1,
-                group + 1 == step.groups,
-                "strip {} of {step:?}",
-                self.at
-            );
+            let (groups, (group, weights)) = now.expect("a strip belongs to a step");
+            let what = format!("strip {} of {step:?}", self.at);
+            assert_eq!(o.strip_last_o == 1, group + 1 == groups, "{what}");
+            assert_eq!(o.strip_weight_o == 1, weights, "{what}");
+            assert_eq!(o.strip_tight_o == 1, step.tight, "{what}");
+            assert_eq!(u64::from(o.strip_vectors_o), step.vectors, "{what}");
         }
         assert_eq!(
             o.act_pop_o == 1,
-            fire && strip >= 2,
+            fire && weights,
             "activations go with weight strips"
         );
         let mut released = false;
         if fire {
             self.fifo_valid = 0;
-            if strip >= 2 {
+            if weights {
                 self.act_valid = false;
             }
             self.at += 1;
             self.strips += 1;
             let step = self.inside[0];
-            if self.at == 18 * step.groups * step.tile_rows {
+            if self.at == step.strips() {
                 self.inside.pop_front();
                 self.at = 0;
                 released = true;
@@ -159,7 +211,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Random patterns. A unit that is ready every second cycle could miss its phase for ever, so its stalls have no period.
-fn random_pauses(h: &mut Harness<mm_stream_ctrl::Top>) -> [Pause; 3] {
+fn random_pauses<T: Stream>(h: &mut Harness<T>) -> [Pause; 3] {
     let probability = h.rng().random_range(0.0..0.6);
     [
         Pause::any(h.rng()),
@@ -169,29 +221,40 @@ fn random_pauses(h: &mut Harness<mm_stream_ctrl::Top>) -> [Pause; 3] {
 }
 
 fn strips(steps: &[Step]) -> u64 {
-    steps.iter().map(|s| 18 * s.groups * s.tile_rows).sum()
+    steps.iter().map(Step::strips).sum()
 }
 
 #[test]
 fn order_under_random_stalls() {
+    order::<mm_stream_ctrl::Top>();
+}
+
+#[test]
+fn order_of_both_formats_under_random_stalls() {
+    order::<mm_stream_ctrl_kv260::Top>();
+}
+
+fn order<T: Stream>() {
     for round in 0..16 {
-        run(
-            &format!("stream/random/{round}"),
-            |h: &mut Harness<mm_stream_ctrl::Top>| {
-                let pauses = random_pauses(h);
-                let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
-                let mut b = Bench::new(h, pauses);
-                let steps: Vec<Step> = (0..10)
-                    .map(|_| Step {
-                        groups: rng.random_range(1..5),
-                        tile_rows: rng.random_range(1..5),
-                    })
-                    .collect();
-                b.steps.extend(&steps);
-                b.run_all();
-                assert_eq!(b.strips, strips(&steps));
-            },
-        );
+        run(&format!("stream/random/{round}"), |h: &mut Harness<T>| {
+            let pauses = random_pauses(h);
+            let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
+            let mut b = Bench::new(h, pauses);
+            let steps: Vec<Step> = (0..10)
+                .map(|_| {
+                    let mut step = Step::new(rng.random_range(1..5), rng.random_range(1..5));
+                    if !T::PHASES {
+                        step.groups = rng.random_range(1..11);
+                        step.vectors = rng.random_range(1..17);
+                        step.tight = rng.random();
+                    }
+                    step
+                })
+                .collect();
+            b.steps.extend(&steps);
+            b.run_all();
+            assert_eq!(b.strips, strips(&steps));
+        });
     }
 }
 
@@ -202,7 +265,7 @@ fn a_strip_every_cycle_across_steps() {
         |h: &mut Harness<mm_stream_ctrl::Top>| {
             let mut b = Bench::new(h, [Pause::Never; 3]);
             let steps = [(4, 3), (1, 1), (2, 2), (1, 5)]
-                .map(|(groups, tile_rows)| Step { groups, tile_rows });
+                .map(|(groups, tile_rows)| Step::new(groups, tile_rows));
             b.steps.extend(&steps);
             b.run_all();
             assert_eq!(
@@ -211,6 +274,30 @@ fn a_strip_every_cycle_across_steps() {
                 "no cycle between the first strip and the last is lost"
             );
             assert!(b.reasons[2] == 0 && b.reasons[0] == 0, "{:?}", b.reasons);
+        },
+    );
+}
+
+#[test]
+fn a_strip_every_cycle_of_both_formats() {
+    run(
+        "stream/throughput-kv260",
+        |h: &mut Harness<mm_stream_ctrl_kv260::Top>| {
+            let mut b = Bench::new(h, [Pause::Never; 3]);
+            let steps = [
+                (4, 3, true),
+                (1, 1, false),
+                (2, 2, true),
+                (1, 5, true),
+                (9, 2, false),
+            ]
+            .map(|(groups, tile_rows, tight)| Step {
+                tight,
+                ..Step::new(groups, tile_rows)
+            });
+            b.steps.extend(&steps);
+            b.run_all();
+            assert_eq!(b.streaming, strips(&steps));
         },
     );
 }
@@ -265,12 +352,7 @@ fn halt_offers_nothing_new() {
                 let mut rng = ChaCha8Rng::seed_from_u64(h.rng().random());
                 let mut b = Bench::new(h, pauses);
                 for _ in 0..10 {
-                    b.steps.extend(
-                        [Step {
-                            groups: 3,
-                            tile_rows: 9,
-                        }; 2],
-                    );
+                    b.steps.extend([Step::new(3, 9); 2]);
                     for _ in 0..rng.random_range(5..300) {
                         b.step();
                     }
@@ -294,12 +376,7 @@ fn halt_offers_nothing_new() {
                     b.at = 0;
                     b.act_valid = false;
                 }
-                b.steps.extend(
-                    [Step {
-                        groups: 2,
-                        tile_rows: 2,
-                    }; 2],
-                );
+                b.steps.extend([Step::new(2, 2); 2]);
                 b.run_all();
             },
         );

@@ -47,7 +47,7 @@ pub fn profile(args: &ModelArgs) -> Option<&'static str> {
 /// The verilated accelerator on the simulated board, driven by the queue code of the real one.
 #[cfg(feature = "rtl")]
 fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
-    use crate::args::{Ddr, Memory, ProfileArg};
+    use crate::args::{Ddr, Memory};
     use macromac_board::{Board, BoardConfig, DdrRate};
     use macromac_driver::{Device, PassWeights};
     use macromac_infer::{Source, cpu::pass_shapes};
@@ -55,12 +55,6 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
     let Source::Image(image) = &*loaded.source else {
         unreachable!("load() packs a checkpoint for this backend");
     };
-    // The simulated board is built with one accelerator so far.
-    anyhow::ensure!(
-        args.profile == ProfileArg::Paper,
-        "--backend rtl: expected --profile paper, the board does not simulate {} yet; use --backend golden",
-        Profile::from(args.profile).name()
-    );
     let config = match args.memory {
         Memory::Ideal => BoardConfig::ideal(),
         Memory::Typical => BoardConfig::typical(args.memory_seed),
@@ -72,7 +66,8 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
             },
             args.memory_seed,
         ),
-    };
+    }
+    .with_profile(args.profile.into());
     let shapes = pass_shapes(&loaded.source);
     let passes: Vec<PassWeights> = shapes
         .into_iter()

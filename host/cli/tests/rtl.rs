@@ -64,6 +64,24 @@ fn an_int8_head_gives_the_same_bytes_as_golden() {
     assert!(v["bytes_streamed"].as_u64().unwrap() >= 2 * 3_078_144);
 }
 
+/// The same in the other profile: logits to the byte, and text of its own.
+#[test]
+fn the_kv260_profile_prints_the_same_bytes_as_golden() {
+    let tokens = ok(&["tokenize", "-p", PROMPT]);
+    let tokens: Vec<&str> = tokens.trim().split(',').take(8).collect();
+    let tokens = tokens.join(",");
+    let logits = |backend| {
+        let args = ["--all", "--backend", backend, "--profile", "kv260"];
+        ok(&[&["logits", "--tokens", &tokens][..], &args].concat())
+    };
+    assert!(logits("rtl") == logits("golden"), "logits differ");
+    let text = |backend| {
+        let args = ["--backend", backend, "--profile", "kv260"];
+        ok(&[&["run", "-p", "Once upon a time", "-n", "12"][..], &args].concat())
+    };
+    assert_eq!(text("rtl"), text("golden"));
+}
+
 #[test]
 fn a_run_has_figures_that_repeat_and_memory_changes_only_cycles() {
     let figures = |memory: &[&str]| -> serde_json::Value {

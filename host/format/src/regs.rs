@@ -45,7 +45,7 @@ pub const CAP0_BATCH_SHIFT: u32 = 8;
 pub const CAP0_GROUP_SIZE_MASK: u32 = 0x00ff0000;
 /// Lowest bit of `CAP0_GROUP_SIZE_MASK`.
 pub const CAP0_GROUP_SIZE_SHIFT: u32 = 16;
-/// Mask of bits 31:24: Strips (128 bit) a macro.
+/// Mask of bits 31:24: Strips (128 bit) a macro of format 1; kv260 also takes format 2 (17).
 pub const CAP0_MACRO_STRIPS_MASK: u32 = 0xff000000;
 /// Lowest bit of `CAP0_MACRO_STRIPS_MASK`.
 pub const CAP0_MACRO_STRIPS_SHIFT: u32 = 24;
@@ -100,6 +100,10 @@ pub const STATUS_DRAINING_SHIFT: u32 = 2;
 pub const STATUS_FAULTED_MASK: u32 = 0x00000008;
 /// Lowest bit of `STATUS_FAULTED_MASK`.
 pub const STATUS_FAULTED_SHIFT: u32 = 3;
+/// Mask of bits 4: A NaN or infinity was among the activations (kv260; sticky until soft reset): every result of that vector is NaN.
+pub const STATUS_NAN_IN_MASK: u32 = 0x00000010;
+/// Lowest bit of `STATUS_NAN_IN_MASK`.
+pub const STATUS_NAN_IN_SHIFT: u32 = 4;
 
 /// Interrupt status.
 pub const IRQ_STATUS: u32 = 0x0028;

@@ -1,7 +1,7 @@
-//! How fast the board simulates a busy device: `cargo run --release -p macromac-board --example speed`.
+//! How fast the board simulates a busy device of each profile: `cargo run --release -p macromac-board --example speed`.
 
 use macromac_board::{Board, BoardConfig};
-use macromac_driver::{Accelerator, Device, DriverError, PassShape, PassWeights};
+use macromac_driver::{Accelerator, Device, DriverError, PassShape, PassWeights, Profile};
 use macromac_format::Packing;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,21 +23,32 @@ fn main() -> Result<(), DriverError> {
         packing: Packing::Single,
         segments: [&segment; 4],
     };
-    let mut device = Device::new(Board::new(BoardConfig::typical(1))?, &[pass])?;
-    device.set_program(&[0], 1)?;
-    let x: Vec<f32> = (0..shape.k).map(|i| (i as f32 * 0.37).sin()).collect();
-    let mut y = vec![0.0; shape.n];
-    for _ in 0..10 {
-        device.run_step(&x, &mut y)?;
-    }
-    if let Some(counters) = device.counters()? {
-        let khz = counters.cycles as f64 / (counters.sim_wall_ns as f64 * 1e-6);
-        let busy = counters.strips[0] as f64 / counters.cycles as f64;
-        println!(
-            "{} cycles, {khz:.0} kHz, units busy in {:.0}%",
-            counters.cycles,
-            100.0 * busy
-        );
+    for (profile, vectors) in [
+        (Profile::Paper, 1),
+        (Profile::Kv260, 1),
+        (Profile::Kv260, 8),
+    ] {
+        let config = BoardConfig::typical(1).with_profile(profile);
+        let mut device = Device::new(Board::new(config)?, &[pass])?;
+        device.set_program(&[0], vectors)?;
+        let x: Vec<f32> = (0..vectors * shape.k)
+            .map(|i| (i as f32 * 0.37).sin())
+            .collect();
+        let mut y = vec![0.0; vectors * shape.n];
+        for _ in 0..10 {
+            let step = device.submit(&x)?;
+            device.finish(step, shape.n, &mut y)?;
+        }
+        if let Some(counters) = device.counters()? {
+            let khz = counters.cycles as f64 / (counters.sim_wall_ns as f64 * 1e-6);
+            let busy = counters.strips[0] as f64 / counters.cycles as f64;
+            println!(
+                "{}, {vectors} vectors: {} cycles, {khz:.0} kHz, units busy in {:.0}%",
+                profile.name(),
+                counters.cycles,
+                100.0 * busy
+            );
+        }
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ const SLOWEST: u64 = 50;
 pub struct Board {
     machine: Machine,
     caps: Capabilities,
+    clock_hz: u64,
     completion: u64,
     ring: Option<u32>,
     program: Vec<Step>,
@@ -48,6 +49,7 @@ impl Board {
             | u32::from(weights.prot) << regs::AXI_ATTR_WEIGHT_PROT_SHIFT
             | u32::from(data.cache) << regs::AXI_ATTR_DATA_CACHE_SHIFT
             | u32::from(data.prot) << regs::AXI_ATTR_DATA_PROT_SHIFT;
+        let clock_hz = config.clock_hz;
         let (watchdog, drain_cycles) = (config.watchdog, config.drain_cycles);
         let step_interrupts = config.step_interrupts;
         let mut machine = Machine::new(config)?;
@@ -57,6 +59,7 @@ impl Board {
         let mut board = Self {
             machine,
             caps,
+            clock_hz,
             completion,
             ring: None,
             program: Vec::new(),
@@ -203,7 +206,7 @@ impl Board {
     ) -> Result<(), DriverError> {
         const NS: u128 = 1_000_000_000;
         self.machine.alive()?;
-        self.owed += ps.as_nanos() * u128::from(self.caps.profile.clock_hz());
+        self.owed += ps.as_nanos() * u128::from(self.clock_hz);
         let cycles = u64::try_from(self.owed / NS).unwrap_or(u64::MAX);
         self.owed %= NS;
         if read_bytes != 0 || write_bytes != 0 {
@@ -232,11 +235,8 @@ impl Board {
             .iter()
             .map(|step| u64::from(step.groups) * u64::from(step.tile_rows));
         let limit = self.drain_cycles + 2 * SLOWEST * 18 * longest.max().unwrap_or(0);
-        self.machine.wait_idle(
-            "the device does not stop",
-            limit,
-            self.caps.profile.clock_hz(),
-        )?;
+        self.machine
+            .wait_idle("the device does not stop", limit, self.clock_hz)?;
         self.program.clear();
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Board {
     }
 
     fn cycles(&self, time: Duration) -> u64 {
-        let cycles = time.as_nanos() * u128::from(self.caps.profile.clock_hz()) / 1_000_000_000;
+        let cycles = time.as_nanos() * u128::from(self.clock_hz) / 1_000_000_000;
         u64::try_from(cycles).unwrap_or(u64::MAX)
     }
 }
@@ -420,7 +420,7 @@ impl Platform for Board {
 
     fn reset(&mut self) -> Result<(), DriverError> {
         self.machine.store(regs::CTRL, regs::CTRL_SOFT_RESET_MASK)?;
-        let clock = self.caps.profile.clock_hz();
+        let clock = self.clock_hz;
         self.machine.wait_idle(
             "the device does not come back from reset",
             self.drain_cycles,

@@ -20,6 +20,12 @@ pub enum MemoryModel {
 
 /// A board.
 pub struct BoardConfig {
+    /// Arithmetic of the device in its programmable logic.
+    pub profile: Profile,
+    /// Activation vectors that share a pass: 1 for `paper`; 1, 8 or 16 for `kv260`.
+    pub batch: u32,
+    /// PL clock in Hz.
+    pub clock_hz: u64,
     /// Seed of everything random: the memory's pauses and the registers of the RTL that reset leaves alone.
     pub seed: u64,
     /// Timing of the memory.
@@ -52,7 +58,11 @@ impl BoardConfig {
 
     /// A board with this memory, all else as on a KV260.
     pub fn new(seed: u64, memory: MemoryModel) -> Self {
+        let profile = Profile::Paper;
         Self {
+            profile,
+            batch: 1,
+            clock_hz: profile.clock_hz(),
             seed,
             memory,
             dma_base: Self::HIGH_BASE,
@@ -71,6 +81,29 @@ impl BoardConfig {
             register_hold: 0,
             waves: waves_from_environment(seed),
         }
+    }
+
+    /// The same with the device of a profile, at its batch and clock.
+    pub fn with_profile(self, profile: Profile) -> Self {
+        let batch = match profile {
+            Profile::Paper => 1,
+            Profile::Kv260 => 8,
+        };
+        Self {
+            profile,
+            batch,
+            ..self
+        }
+        .with_clock(profile.clock_hz())
+    }
+
+    /// The same with another clock of the logic, Hz; the memory keeps its own.
+    pub fn with_clock(mut self, clock_hz: u64) -> Self {
+        self.clock_hz = clock_hz;
+        if let MemoryModel::Ddr4(ddr) = &mut self.memory {
+            ddr.pl_hz = clock_hz;
+        }
+        self
     }
 
     /// Memory with a fixed latency and no gaps: what the accelerator itself costs.

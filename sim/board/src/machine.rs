@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use macromac_driver::{BufferUse, DriverError};
-use macromac_rtl::mm_top;
+use macromac_driver::{BufferUse, DriverError, Profile};
+use macromac_rtl::{mm_top, mm_top_kv260, mm_top_kv260_b1, mm_top_kv260_b16};
 
 use crate::axi::{Attributes, Limits, LiteMaster, LiteRequest, ReadSlave, World, WriteSlave};
 use crate::buffers::{Buffers, Owner};
@@ -58,7 +58,7 @@ impl Machine {
     pub fn new(config: BoardConfig) -> Result<Self, DriverError> {
         let limits = limits(config.weight_attributes, config.data_attributes);
         let mut machine = Self {
-            model: mm_top::Dut::new(config.seed),
+            model: model(&config)?,
             cycle: 0,
             reads: std::array::from_fn(|p| ReadSlave::new(p, limits[p], READABLE[p])),
             write: WriteSlave::new(DATA, limits[DATA], WRITABLE),
@@ -264,6 +264,23 @@ impl Machine {
         pins::drive_lite(i, &self.lite.pins);
         Ok(access)
     }
+}
+
+/// The verilated device of a configuration. All have the same pins.
+fn model(config: &BoardConfig) -> Result<mm_top::Dut, DriverError> {
+    let seed = config.seed;
+    Ok(match (config.profile, config.batch) {
+        (Profile::Paper, 1) => mm_top::Dut::new(seed),
+        (Profile::Kv260, 1) => mm_top::Dut::of::<mm_top_kv260_b1::Top>(seed),
+        (Profile::Kv260, 8) => mm_top::Dut::of::<mm_top_kv260::Top>(seed),
+        (Profile::Kv260, 16) => mm_top::Dut::of::<mm_top_kv260_b16::Top>(seed),
+        (profile, batch) => {
+            return Err(DriverError::Capability(format!(
+                "there is no model of {} with {batch} vectors a pass: paper has 1, kv260 1, 8 or 16",
+                profile.name()
+            )));
+        }
+    })
 }
 
 fn limits(weights: Attributes, data: Attributes) -> [Limits; PORTS] {

@@ -164,6 +164,30 @@ fn module(model: &Model, ports: &[Port], dir: &Path) -> String {
         String::new()
     };
     let inputs = if has_reset { "inputs" } else { "_inputs" };
+    let own = |suffix: &str| format!("ffi::macromac_{name}_{suffix}");
+    let (input, output, settle) = match &model.ports {
+        None => (
+            own("in"),
+            own("out"),
+            format!("ffi::macromac_{name}_settle"),
+        ),
+        Some(other) => (
+            format!("crate::{other}::In"),
+            format!("crate::{other}::Out"),
+            format!(
+                "// SAFETY: the structs have the same fields at the same places, see same_ports.
+                unsafe {{
+                    std::mem::transmute::<
+                        unsafe extern \"C\" fn(*mut std::ffi::c_void, *const {}, *mut {}) -> u32,
+                        unsafe extern \"C\" fn(*mut std::ffi::c_void, *const In, *mut Out) -> u32,
+                    >(ffi::macromac_{name}_settle)
+                }}",
+                own("in"),
+                own("out")
+            ),
+        ),
+    };
+    let same_ports = same_ports(model, ports);
     format!(
         "/// Verilated `{top}` ({params}).
 pub mod {name} {{
@@ -172,9 +196,9 @@ pub mod {name} {{
         include!({bindings:?});
     }}
     /// Inputs: one field a port, without the clock.
-    pub type In = ffi::macromac_{name}_in;
+    pub type In = {input};
     /// Outputs: one field a port.
-    pub type Out = ffi::macromac_{name}_out;
+    pub type Out = {output};
     /// The device under test.
     pub type Dut = crate::Model<Top>;
     /// Names the verilated top for [`crate::Model`] and the harness.
@@ -186,7 +210,7 @@ pub mod {name} {{
         const ABI: crate::Abi<In, Out> = crate::Abi {{
             new: ffi::macromac_{name}_new,
             free: ffi::macromac_{name}_free,
-            settle: ffi::macromac_{name}_settle,
+            settle: {settle},
             edge: ffi::macromac_{name}_edge,
             trace_open: ffi::macromac_{name}_trace_open,
             trace_close: ffi::macromac_{name}_trace_close,
@@ -199,7 +223,7 @@ pub mod {name} {{
             {set_reset}
         }}
     }}
-}}
+{same_ports}}}
 ",
         top = model.top,
         params = model.params.iter().fold("parameters:".to_owned(), |text, (name, value)| {
@@ -207,4 +231,30 @@ pub mod {name} {{
         }),
         bindings = dir.join("bindings.rs"),
     )
+}
+
+/// Compile-time checks that a model has the ports of the one whose structs it shares: every field at the same place with
+/// the same type.
+fn same_ports(model: &Model, ports: &[Port]) -> String {
+    if model.ports.is_none() {
+        return String::new();
+    }
+    let name = &model.name;
+    let mut text = "    const _: () = {\n".to_owned();
+    for (ours, suffix, inputs) in [("In", "in", true), ("Out", "out", false)] {
+        let own = format!("ffi::macromac_{name}_{suffix}");
+        let _ = writeln!(
+            text,
+            "        assert!(size_of::<{ours}>() == size_of::<{own}>());"
+        );
+        for port in side(model, ports, inputs) {
+            let field = &port.name;
+            let _ = writeln!(
+                text,
+                "        assert!(std::mem::offset_of!({ours}, {field}) == std::mem::offset_of!({own}, {field}));
+        let _ = |ours: &mut {ours}, own: &{own}| ours.{field} = own.{field};"
+            );
+        }
+    }
+    text + "    };\n"
 }

@@ -15,6 +15,8 @@ pub struct Model {
     pub flags: Vec<String>,
     pub clock: String,
     pub reset: String,
+    /// Another model of the same ports, whose port structs this one has too.
+    pub ports: Option<String>,
 }
 
 pub fn read(path: &Path) -> Result<Vec<Model>, String> {
@@ -40,6 +42,7 @@ fn model(name: &str, value: &toml::Value) -> Result<Model, String> {
         flags: Vec::new(),
         clock: "clk_i".to_owned(),
         reset: "rst_ni".to_owned(),
+        ports: None,
     };
     for (key, value) in table {
         let wrong = || format!("{key} = {value:?}: wrong type");
@@ -64,6 +67,7 @@ fn model(name: &str, value: &toml::Value) -> Result<Model, String> {
             "flags" => model.flags = strings(value).ok_or_else(wrong)?,
             "clock" => model.clock = string(value).ok_or_else(wrong)?,
             "reset" => model.reset = string(value).ok_or_else(wrong)?,
+            "ports" => model.ports = Some(string(value).ok_or_else(wrong)?),
             _ => {
                 return Err(format!(
                     "unknown key '{key}'; the comment in the file lists them"

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// The C functions of a model.
-#[derive(Debug)]
 pub struct Abi<In, Out> {
     /// Constructs the model; uninitialized state is random by the seed.
     pub new: unsafe extern "C" fn(u64) -> *mut c_void,
@@ -24,6 +23,14 @@ pub struct Abi<In, Out> {
     /// Forgets text and error count.
     pub clear: unsafe extern "C" fn(*mut c_void),
 }
+
+impl<In, Out> Clone for Abi<In, Out> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<In, Out> Copy for Abi<In, Out> {}
 
 /// A verilated top; implemented by the generated modules.
 ///
@@ -76,6 +83,8 @@ pub struct Model<T: Verilated> {
     pub i: T::In,
     /// Outputs as of the last `settle` or `step`.
     pub o: T::Out,
+    abi: Abi<T::In, T::Out>,
+    name: &'static str,
     handle: *mut c_void,
     seed: u64,
     cycle: u64,
@@ -98,15 +107,23 @@ static CONSTRUCTION: Mutex<()> = Mutex::new(());
 impl<T: Verilated> Model<T> {
     /// A new model in reset, its uninitialized registers random by `seed`.
     pub fn new(seed: u64) -> Self {
+        Self::of::<T>(seed)
+    }
+
+    /// A new model of another top with the same port structs (`ports` in `models.toml`): the rest of the program need not
+    /// know which of them it has.
+    pub fn of<V: Verilated<In = T::In, Out = T::Out>>(seed: u64) -> Self {
         let _guard = CONSTRUCTION
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         // SAFETY: `new` has no precondition.
-        let handle = unsafe { (T::ABI.new)(seed) };
+        let handle = unsafe { (V::ABI.new)(seed) };
         let (i, o) = (T::In::default(), T::Out::default());
         let mut model = Self {
             i,
             o,
+            abi: V::ABI,
+            name: V::NAME,
             handle,
             seed,
             cycle: 0,
@@ -116,21 +133,21 @@ impl<T: Verilated> Model<T> {
         // The first evaluation draws the rest of the random state. A failure here shows up in the
         // status of the next one.
         // SAFETY: as in `settle`.
-        unsafe { (T::ABI.settle)(model.handle, &model.i, &mut model.o) };
+        unsafe { (model.abi.settle)(model.handle, &model.i, &mut model.o) };
         model
     }
 
     /// Applies the inputs with the clock low and reads the outputs.
     pub fn settle(&mut self) -> Result<(), Failure> {
         // SAFETY: the handle lives as long as self; the structs are those of this model.
-        let status = unsafe { (T::ABI.settle)(self.handle, &self.i, &mut self.o) };
+        let status = unsafe { (self.abi.settle)(self.handle, &self.i, &mut self.o) };
         self.check(status)
     }
 
     /// Rising clock edge; inputs must have been applied by [`settle`](Self::settle). `o` does not change.
     pub fn edge(&mut self) -> Result<(), Failure> {
         // SAFETY: the handle lives as long as self.
-        let status = unsafe { (T::ABI.edge)(self.handle) };
+        let status = unsafe { (self.abi.edge)(self.handle) };
         let checked = self.check(status);
         self.cycle += 1;
         checked
@@ -170,7 +187,7 @@ impl<T: Verilated> Model<T> {
         }
         let name = CString::new(path.as_os_str().as_encoded_bytes())?;
         // SAFETY: the handle lives as long as self; the name is a C string.
-        if unsafe { (T::ABI.trace_open)(self.handle, name.as_ptr()) } == 0 {
+        if unsafe { (self.abi.trace_open)(self.handle, name.as_ptr()) } == 0 {
             let why = "cannot be opened, or trace = false in sim/rtl/models.toml";
             return Err(std::io::Error::other(format!(
                 "waveform {} {why}",
@@ -183,7 +200,7 @@ impl<T: Verilated> Model<T> {
     /// Completes the waveform file.
     pub fn trace_close(&mut self) {
         // SAFETY: the handle lives as long as self.
-        unsafe { (T::ABI.trace_close)(self.handle) }
+        unsafe { (self.abi.trace_close)(self.handle) }
     }
 
     /// Slow path: the model printed or failed.
@@ -196,16 +213,16 @@ impl<T: Verilated> Model<T> {
             return Ok(());
         }
         // SAFETY: the handle lives as long as self; the text is valid until the next call.
-        let text = unsafe { CStr::from_ptr((T::ABI.text)(self.handle)) };
+        let text = unsafe { CStr::from_ptr((self.abi.text)(self.handle)) };
         let text = text.to_string_lossy().trim_end().to_owned();
         // SAFETY: the handle lives as long as self.
-        unsafe { (T::ABI.clear)(self.handle) };
+        unsafe { (self.abi.clear)(self.handle) };
         if status & ERROR == 0 {
-            println!("{}: cycle {}: {text}", T::NAME, self.cycle);
+            println!("{}: cycle {}: {text}", self.name, self.cycle);
             return Ok(());
         }
         Err(Failure {
-            model: T::NAME,
+            model: self.name,
             cycle: self.cycle,
             seed: self.seed,
             text,
@@ -216,7 +233,7 @@ impl<T: Verilated> Model<T> {
 impl<T: Verilated> Drop for Model<T> {
     fn drop(&mut self) {
         // SAFETY: the handle came from `new` and is freed once.
-        unsafe { (T::ABI.free)(self.handle) }
+        unsafe { (self.abi.free)(self.handle) }
     }
 }
 

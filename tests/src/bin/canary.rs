@@ -28,7 +28,7 @@ struct Mutation {
     test: (&'static str, &'static str),
 }
 
-const MUTATIONS: [Mutation; 12] = [
+const MUTATIONS: [Mutation; 13] = [
     Mutation {
         block: "unpacker",
         model: "mm_unpacker",
@@ -124,6 +124,14 @@ const MUTATIONS: [Mutation; 12] = [
         find: "assign out_data_o = half_q ? out_word[255:128] : out_word[127:0];",
         replace: "assign out_data_o = (half_q ? out_word[255:128] : out_word[127:0]) ^ 128'd1;",
         test: ("unit_sys_results", "bytes_and_reports_under_random_stalls"),
+    },
+    Mutation {
+        block: "BFP converter",
+        model: "mm_bfp_convert",
+        file: "stream/mm_bfp_lane.sv",
+        find: "kept3_q <= sticky_shift(kept2_q, {2'd0, distance2_q});",
+        replace: "kept3_q <= sticky_shift(kept2_q, {2'd0, distance2_q}) ^ KeptBits'(4);",
+        test: ("unit_sys_bfp", "converter_equals_golden"),
     },
 ];
 

@@ -7,8 +7,9 @@
 use half::f16;
 use macromac_format::Block;
 use macromac_format::descriptor::Descriptor;
+use macromac_golden::group::{self, Format, GroupDims};
 use macromac_golden::{PassDims, run_pass};
-use macromac_rtl::{Harness, mm_top};
+use macromac_rtl::{Harness, Verilated, mm_top, mm_top_kv260, mm_top_kv260_b1, mm_top_kv260_b16};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -47,9 +48,31 @@ pub const SOFT_RESET: u32 = 4;
 pub const IDLE: u32 = 1;
 pub const FAULTED: u32 = 8;
 
+/// `mm_top` with some set of parameters.
+pub trait Device: Verilated<In = mm_top::In, Out = mm_top::Out> {
+    /// Vectors that share a pass; 0: the `paper` profile.
+    const BATCH: usize;
+}
+
+impl Device for mm_top::Top {
+    const BATCH: usize = 0;
+}
+
+impl Device for mm_top_kv260::Top {
+    const BATCH: usize = 8;
+}
+
+impl Device for mm_top_kv260_b1::Top {
+    const BATCH: usize = 1;
+}
+
+impl Device for mm_top_kv260_b16::Top {
+    const BATCH: usize = 16;
+}
+
 /// The device, its memory and its six AXI ports.
-pub struct Bench<'a> {
-    pub h: &'a mut Harness<mm_top::Top>,
+pub struct Bench<'a, T: Device = mm_top::Top> {
+    pub h: &'a mut Harness<T>,
     pub memory: Memory,
     pub weights: [ReadSlave; 4],
     pub data: ReadSlave,
@@ -69,11 +92,8 @@ pub struct Step {
     pub expected: Vec<f32>,
 }
 
-impl<'a> Bench<'a> {
-    pub fn new(
-        h: &'a mut Harness<mm_top::Top>,
-        timing: impl Fn(&mut Harness<mm_top::Top>) -> Timing,
-    ) -> Self {
+impl<'a, T: Device> Bench<'a, T> {
+    pub fn new(h: &'a mut Harness<T>, timing: impl Fn(&mut Harness<T>) -> Timing) -> Self {
         use rand::SeedableRng;
         let weights = std::array::from_fn(|_| ReadSlave::new(timing(h), 64, 8));
         let data = ReadSlave::new(timing(h), 64, 8);
@@ -313,38 +333,107 @@ impl<'a> Bench<'a> {
     }
 }
 
-pub fn random_step(rng: &mut ChaCha8Rng, place: u64, groups: usize, tile_rows: usize) -> Step {
-    let segments: [Vec<u8>; 4] = std::array::from_fn(|_| {
-        let mut bytes = Vec::with_capacity(groups * tile_rows * 288);
-        for _ in 0..groups * tile_rows {
-            let block = Block {
+/// Random blocks of a port's segment, macro after macro.
+fn random_blocks(rng: &mut ChaCha8Rng, macros: usize) -> Vec<[u8; 288]> {
+    (0..macros)
+        .map(|_| {
+            Block {
                 scales: std::array::from_fn(|_| f16::from_f32(rng.random_range(-0.1..0.1))),
                 zeros: std::array::from_fn(|_| rng.random_range(0..16)),
                 q: std::array::from_fn(|_| std::array::from_fn(|_| rng.random_range(0..16))),
-            };
-            bytes.extend_from_slice(&block.encode());
+            }
+            .encode()
+        })
+        .collect()
+}
+
+/// The bytes of a segment. Format 2: the zeros of up to four macros of a tile come first and share a strip.
+fn segment(blocks: &[[u8; 288]], groups: usize, format: Format) -> Vec<u8> {
+    if format == Format::One {
+        return blocks.concat();
+    }
+    let mut bytes = Vec::new();
+    for tile in blocks.chunks_exact(groups) {
+        for quad in tile.chunks(4) {
+            let mut zeros = [0; 16];
+            for (at, block) in zeros.chunks_exact_mut(4).zip(quad) {
+                at.copy_from_slice(&block[16..20]);
+            }
+            bytes.extend_from_slice(&zeros);
+            for block in quad {
+                bytes.extend_from_slice(&block[..16]);
+                bytes.extend_from_slice(&block[32..]);
+            }
         }
-        bytes
-    });
-    let activations: Vec<f32> = (0..groups * 64)
+    }
+    bytes
+}
+
+/// What a step is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub groups: usize,
+    pub tile_rows: usize,
+    /// 0: `paper`.
+    pub vectors: usize,
+    pub format: Format,
+}
+
+impl Shape {
+    /// Strips of each port.
+    pub fn strips(&self) -> u64 {
+        let tile = match self.format {
+            Format::One => 18 * self.groups,
+            Format::Two => 17 * self.groups + self.groups.div_ceil(4),
+        };
+        (tile * self.tile_rows) as u64
+    }
+}
+
+pub fn step_of(rng: &mut ChaCha8Rng, place: u64, shape: Shape) -> Step {
+    let activations = (0..shape.groups * 64 * shape.vectors.max(1))
         .map(|_| rng.random_range(-4.0..4.0))
         .collect();
-    let mut expected = vec![0f32; tile_rows * 32];
-    run_pass(
-        PassDims { groups, tile_rows },
-        std::array::from_fn(|p| &segments[p][..]),
-        &activations,
-        &mut expected,
-    )
-    .unwrap();
+    step_with(rng, place, shape, activations)
+}
+
+/// A step with these activations.
+pub fn step_with(rng: &mut ChaCha8Rng, place: u64, shape: Shape, activations: Vec<f32>) -> Step {
+    let Shape {
+        groups,
+        tile_rows,
+        vectors,
+        format,
+    } = shape;
+    let segments: [Vec<u8>; 4] =
+        std::array::from_fn(|_| segment(&random_blocks(rng, groups * tile_rows), groups, format));
+    assert!(
+        segments
+            .iter()
+            .all(|s| s.len() as u64 == 16 * shape.strips()),
+        "length of a segment"
+    );
+    let mut expected = vec![0f32; tile_rows * 32 * vectors.max(1)];
+    let parts = std::array::from_fn(|p| &segments[p][..]);
+    if vectors == 0 {
+        let dims = PassDims { groups, tile_rows };
+        run_pass(dims, parts, &activations, &mut expected).unwrap();
+    } else {
+        let dims = GroupDims {
+            groups,
+            tile_rows,
+            format,
+        };
+        group::run_pass(dims, parts, vectors, &activations, &mut expected).unwrap();
+    }
     let base = BUFFERS + place * 0x100_0000;
     let descriptor = Descriptor {
-        macro_strips: 18,
+        macro_strips: if format == Format::One { 18 } else { 17 },
         flags: rng.random_range(0..2),
         groups: groups as u16,
         tile_rows: tile_rows as u16,
         report_tile_rows: rng.random_range(0..5),
-        vectors: 1,
+        vectors: vectors.max(1) as u8,
         activations: base,
         results: base + 0x10_0000,
         weights: std::array::from_fn(|p| base + 0x20_0000 + 0x20_0000 * p as u64),
@@ -357,18 +446,51 @@ pub fn random_step(rng: &mut ChaCha8Rng, place: u64, groups: usize, tile_rows: u
     }
 }
 
+/// A step for the `paper` profile.
+pub fn random_step(rng: &mut ChaCha8Rng, place: u64, groups: usize, tile_rows: usize) -> Step {
+    let shape = Shape {
+        groups,
+        tile_rows,
+        vectors: 0,
+        format: Format::One,
+    };
+    step_of(rng, place, shape)
+}
+
 pub fn random_steps(rng: &mut ChaCha8Rng, shapes: &[(usize, usize)]) -> Vec<Step> {
+    random_steps_for::<mm_top::Top>(rng, shapes)
+}
+
+/// Steps for a device: of `kv260` in either format, with any number of vectors.
+pub fn random_steps_for<T: Device>(rng: &mut ChaCha8Rng, shapes: &[(usize, usize)]) -> Vec<Step> {
     let places = 0..shapes.len() as u64;
     places
         .zip(shapes)
-        .map(|(place, &(groups, tile_rows))| random_step(rng, place, groups, tile_rows))
+        .map(|(place, &(groups, tile_rows))| {
+            if T::BATCH == 0 {
+                return random_step(rng, place, groups, tile_rows);
+            }
+            let vectors = rng.random_range(1..=T::BATCH);
+            let format = if rng.random() {
+                Format::One
+            } else {
+                Format::Two
+            };
+            let shape = Shape {
+                groups,
+                tile_rows,
+                vectors,
+                format,
+            };
+            step_of(rng, place, shape)
+        })
         .collect()
 }
 
 pub const SHAPES: [(usize, usize); 5] = [(4, 8), (2, 3), (1, 1), (1, 5), (6, 2)];
 
 /// Runs the whole ring once from start and checks every result.
-pub fn runs_through(b: &mut Bench, steps: &[Step]) {
+pub fn runs_through<T: Device>(b: &mut Bench<T>, steps: &[Step]) {
     b.program(steps);
     b.store(reg::CTRL, START);
     b.store(reg::DOORBELL, steps.len() as u32);
@@ -379,7 +501,7 @@ pub fn runs_through(b: &mut Bench, steps: &[Step]) {
 }
 
 /// Soft reset, then a good ring.
-pub fn recovers(b: &mut Bench) {
+pub fn recovers<T: Device>(b: &mut Bench<T>) {
     for slave in b.weights.iter_mut().chain([&mut b.data]) {
         slave.bad = None;
     }
@@ -393,6 +515,6 @@ pub fn recovers(b: &mut Bench) {
     assert_eq!(b.load(reg::ERR_CAUSE), 0);
     assert_eq!(b.counter(reg::STEPS), 0, "soft reset clears the counters");
     let mut rng = b.rng.clone();
-    let steps = random_steps(&mut rng, &SHAPES[..3]);
+    let steps = random_steps_for::<T>(&mut rng, &SHAPES[..3]);
     runs_through(b, &steps);
 }
