@@ -22,7 +22,6 @@ pub mod fused;
 pub mod generate;
 pub mod golden;
 pub mod host_device;
-pub mod kernels;
 pub mod model;
 pub mod pack;
 pub mod quant;
@@ -32,6 +31,9 @@ pub mod source;
 pub mod store;
 pub mod synth;
 pub mod tokenizer;
+
+/// What the PS computes.
+pub use macromac_ps as kernels;
 
 pub use checkpoint::Checkpoint;
 pub use cpu::cpu_device;

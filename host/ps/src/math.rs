@@ -1,7 +1,11 @@
 //! The exponential in FP32.
 
 /// 1.5 x 2^23: added and subtracted, it rounds to an integer, which then lies in the low bits.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
+
+/// ln 2 in two parts, the first with 15 significant bits: its products with n are exact.
+pub(crate) const LN2_HIGH: f32 = 0.693_145_75;
+pub(crate) const LN2_LOW: f32 = 1.428_606_8e-6;
 
 /// e^x in FP32, within 2 units in the last place; 0 below -104, infinity above 88.73.
 ///
@@ -10,8 +14,6 @@ const ROUND: f32 = 12_582_912.0;
 /// remainder is below 2^-27 of the value), then 2^n in two factors so that neither overflows early.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    const LN2_HIGH: f32 = 0.693_145_75;
-    const LN2_LOW: f32 = 1.428_606_8e-6;
     let x = x.clamp(-105.0, 90.0);
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
