@@ -9,6 +9,7 @@ use macromac_format::model::PASSES_PER_LAYER;
 
 use crate::InferError;
 use crate::kernels::attention::attend;
+use crate::kernels::cache::HeadCache;
 use crate::kernels::rotary::{angles, rotate};
 use crate::kernels::vector::{add, rms_norm, silu_product};
 use crate::model::Model;
@@ -17,9 +18,9 @@ use crate::model::Model;
 pub struct Session<'a> {
     model: &'a Model,
     device: &'a mut dyn Accelerator,
-    /// FP32 keys and values, [layer][key-value head][position x head size].
-    keys: Vec<Vec<Vec<f32>>>,
-    values: Vec<Vec<Vec<f32>>>,
+    /// Keys and values, [layer][key-value head].
+    keys: Vec<Vec<HeadCache>>,
+    values: Vec<Vec<HeadCache>>,
     position: usize,
     /// Whether the ring on the device holds `lm_head`; `None` before the first token.
     ring_has_head: Option<bool>,
@@ -46,7 +47,8 @@ impl<'a> Session<'a> {
     /// Begins a sequence on a device that holds the model's passes.
     pub fn new(model: &'a Model, device: &'a mut dyn Accelerator) -> Self {
         let a = model.architecture();
-        let cache = || vec![vec![Vec::new(); a.num_key_value_heads]; a.num_hidden_layers];
+        let head = HeadCache::new(model.settings.cache, a.head_dim);
+        let cache = || vec![vec![head.clone(); a.num_key_value_heads]; a.num_hidden_layers];
         let buffers = Buffers {
             x: vec![0.0; a.hidden_size],
             normed: vec![0.0; a.hidden_size],
@@ -82,9 +84,8 @@ impl<'a> Session<'a> {
     /// If `position` lies beyond [`Session::position`].
     pub fn rewind(&mut self, position: usize) {
         assert!(position <= self.position, "{position} of {}", self.position);
-        let width = position * self.model.architecture().head_dim;
         for cache in [&mut self.keys, &mut self.values] {
-            cache.iter_mut().flatten().for_each(|h| h.truncate(width));
+            cache.iter_mut().flatten().for_each(|h| h.truncate(position));
         }
         self.position = position;
     }
@@ -174,11 +175,10 @@ impl<'a> Session<'a> {
         }
         let (keys, values) = (&mut self.keys[layer], &mut self.values[layer]);
         for (h, (k, v)) in k.chunks(d).zip(v.chunks(d)).enumerate() {
-            keys[h].extend_from_slice(k);
-            values[h].extend_from_slice(v);
+            keys[h].push(k);
+            values[h].push(v);
         }
-        let heads = a.num_key_value_heads;
-        attend(q, d, heads, |h| &keys[h], |h| &values[h], &mut b.attention);
+        attend(q, keys, values, self.position + 1, &mut b.attention);
         self.device.run_step(&b.attention, &mut b.out)?;
         add(&mut b.x, &b.out);
         Ok(())

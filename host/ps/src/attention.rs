@@ -21,6 +21,11 @@ pub fn parts(group: usize) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| group / n + usize::from(i < group % n))
 }
 
+/// Whether attention of queries of `width` numbers over `positions` is shared out to threads.
+pub fn is_shared_out(width: usize, positions: usize) -> bool {
+    2 * width * positions >= PARALLEL_FROM
+}
+
 /// Attention of one position: `q` and `out` are [heads, d]; `keys` and `values` have the rows of each key-value head, of
 /// which the first `positions` count, the last of them being the query's own.
 ///
@@ -37,7 +42,7 @@ pub fn attend(
     let group = q.len() / d / keys.len();
     assert_eq!(q.len(), group * d * keys.len(), "numbers of the query");
     assert_eq!(q.len(), out.len(), "numbers of the result");
-    let work = 2 * q.len() * positions;
+    let shared_out = is_shared_out(q.len(), positions);
     // The parts: query, key-value head, result.
     let mut tasks = Vec::new();
     let (mut q, mut out) = (q, out);
@@ -57,10 +62,10 @@ pub fn attend(
     let one = |(q, keys, values, out): (&[f32], &HeadCache, &HeadCache, &mut [f32])| {
         part(q, d, keys.view(), values.view(), positions, out);
     };
-    if work < PARALLEL_FROM {
-        tasks.into_iter().for_each(one);
-    } else {
+    if shared_out {
         tasks.into_par_iter().for_each(one);
+    } else {
+        tasks.into_iter().for_each(one);
     }
 }
 
@@ -108,8 +113,8 @@ fused! {
         }
     }
     neon {
-        // Shapes that no Qwen2 model has take the portable form.
-        if d % 16 == 0 {
+        // Widths that no Qwen2 model has take the portable form.
+        if crate::neon::attention::has_width(d) {
             crate::neon::attention::part(q, d, keys, values, positions, out)
         } else {
             body(q, d, keys, values, positions, out)
@@ -193,7 +198,7 @@ mod tests {
             (64, 2, 2, 1),
             (16, 3, 1, 67),
             (8, 4, 2, 33),
-            (32, 8, 1, 130),
+            (128, 8, 1, 130),
         ] {
             for t in CacheType::ALL {
                 let q = noise(heads * d, 1);

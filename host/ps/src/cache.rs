@@ -13,10 +13,10 @@ pub const BLOCK: usize = 32;
 /// Number format of cached keys and values; names as of llama.cpp's `-ctk` and `-ctv`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CacheType {
-    /// FP32: what attention computes in.
+    /// FP32: what attention computes in, and the reference for the others.
+    #[default]
     F32,
     /// FP16, rounded to nearest even.
-    #[default]
     F16,
     /// Blocks of 32 signed bytes with one FP32 scale: `q = rne(x / s)`, `s = max |x| / 127`.
     Q8,

@@ -29,6 +29,7 @@ pub mod math;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
 pub mod rotary;
+pub mod time;
 pub mod vector;
 
 /// Partial sums of a dot product.

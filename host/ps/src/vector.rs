@@ -1,11 +1,19 @@
 //! Kernels over one vector, and the FP32 matrix product of the `cpu` backend.
 
 use macromac_format::TILE;
+use rayon::prelude::*;
 
 use super::math::exp;
 use super::{LANES, LONG, fused};
 #[cfg(target_arch = "aarch64")]
 use crate::neon;
+
+/// Numbers from which [`silu_product`] is shared out to threads; below it, starting them costs more.
+pub const SILU_SHARED_FROM: usize = 2048;
+/// Logits from which [`peak`] is shared out.
+pub const PEAK_SHARED_FROM: usize = 16_384;
+/// Parts of a vector that is shared out: one for each of the board's cores.
+const SHARES: usize = 4;
 
 /// Folds four partial sums.
 #[inline(always)]
@@ -103,9 +111,21 @@ pub(crate) fn silu(gate_up: &[f32], h: &mut [f32]) {
     }
 }
 
+/// SwiGLU: `h[i] = g / (1 + e^-g) * u`, gate g and up u alternating tile by tile in `gate_up`.
+pub fn silu_product(gate_up: &[f32], h: &mut [f32]) {
+    if h.len() < SILU_SHARED_FROM {
+        return silu_part(gate_up, h);
+    }
+    // Whole tiles, two at a time, so that every part but the last is a multiple of what the kernel takes.
+    let part = h.len().div_ceil(SHARES).next_multiple_of(2 * TILE);
+    h.par_chunks_mut(part)
+        .zip(gate_up.par_chunks(2 * part))
+        .for_each(|(h, gate_up)| silu_part(gate_up, h));
+}
+
 fused! {
-    /// SwiGLU: `h[i] = g / (1 + e^-g) * u`, gate g and up u alternating tile by tile in `gate_up`.
-    pub fn silu_product(gate_up: &[f32], h: &mut [f32]) {
+    /// One thread's part of [`silu_product`].
+    fn silu_part(gate_up: &[f32], h: &mut [f32]) {
         silu(gate_up, h);
     }
     neon { neon::vector::silu_product(gate_up, h) }
@@ -140,9 +160,27 @@ pub struct Peak {
     pub finite: bool,
 }
 
+/// Finds the largest of `x` (not empty), and whether all are finite, in one reading.
+pub fn peak(x: &[f32]) -> Peak {
+    if x.len() < PEAK_SHARED_FROM {
+        return peak_part(x);
+    }
+    let part = x.len().div_ceil(SHARES).next_multiple_of(LONG);
+    let peaks: Vec<Peak> = x.par_chunks(part).map(peak_part).collect();
+    let mut peak = peaks[0];
+    for (i, p) in peaks.iter().enumerate().skip(1) {
+        peak.finite &= p.finite;
+        // The earlier of equals stays.
+        if x[i * part + p.at] > x[peak.at] {
+            peak.at = i * part + p.at;
+        }
+    }
+    peak
+}
+
 fused! {
-    /// Finds the largest of `x` (not empty), and whether all are finite, in one reading.
-    pub fn peak(x: &[f32]) -> Peak {
+    /// One thread's part of [`peak`].
+    fn peak_part(x: &[f32]) -> Peak {
         let mut peak = Peak { at: 0, finite: true };
         let mut best = f32::NEG_INFINITY;
         for (i, v) in x.iter().enumerate() {
@@ -243,6 +281,23 @@ mod tests {
                 assert!(!peak(&x).finite, "{bad} at {at}");
             }
         }
+    }
+
+    #[test]
+    fn sharing_out_changes_nothing() {
+        let x: Vec<f32> = (0..40_000)
+            .map(|i| ((i * 7919) % 9973) as f32 - 5e3)
+            .collect();
+        assert_eq!(peak(&x), peak_part(&x));
+        let mut bad = x.clone();
+        bad[39_999] = f32::NAN;
+        assert!(!peak(&bad).finite);
+        let n = 4864;
+        let gate_up: Vec<f32> = x[..2 * n].iter().map(|v| v / 500.0).collect();
+        let (mut whole, mut shared) = (vec![0.0; n], vec![0.0; n]);
+        silu_part(&gate_up, &mut whole);
+        silu_product(&gate_up, &mut shared);
+        assert_eq!(bits(&whole), bits(&shared));
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn digest(kernel: &str) -> u64 {
 }
 
 fn attention(digest: &mut Digest, t: CacheType, positions: usize, seed: u32) {
-    for (heads, kv, d) in [(14, 2, 64), (4, 2, 64), (2, 1, 24)] {
+    for (heads, kv, d) in [(14, 2, 64), (4, 2, 64), (2, 1, 128), (2, 1, 24)] {
         let fill = |seed| -> Vec<HeadCache> {
             (0..kv)
                 .map(|h| {

@@ -18,6 +18,7 @@ use crate::InferError;
 use crate::checkpoint::Checkpoint;
 use crate::fused::gate_up_rows;
 use crate::kernels::attention::attend;
+use crate::kernels::cache::{CacheType, HeadCache};
 use crate::kernels::rotary::{angles, frequencies, rotate};
 use crate::kernels::vector::{add, rms_norm, silu_product};
 
@@ -238,7 +239,7 @@ impl<'a> Awq<'a> {
         out.par_chunks_exact_mut(self.window * q_width)
             .zip(qkv.par_chunks_exact_mut(self.window * bias.len()))
             .for_each(|(out, qkv)| {
-                let mut keys = vec![Vec::new(); arch.num_key_value_heads];
+                let mut keys = vec![HeadCache::new(CacheType::F32, d); arch.num_key_value_heads];
                 let mut values = keys.clone();
                 let rows = qkv.chunks_exact_mut(bias.len());
                 for ((p, row), out) in rows.enumerate().zip(out.chunks_exact_mut(q_width)) {
@@ -248,11 +249,10 @@ impl<'a> Awq<'a> {
                     turned.chunks_mut(d).for_each(|head| rotate(head, cos, sin));
                     let (q, k) = turned.split_at(q_width);
                     for (h, (k, v)) in k.chunks(d).zip(v.chunks(d)).enumerate() {
-                        keys[h].extend_from_slice(k);
-                        values[h].extend_from_slice(v);
+                        keys[h].push(k);
+                        values[h].push(v);
                     }
-                    let heads = arch.num_key_value_heads;
-                    attend(q, d, heads, |h| &keys[h], |h| &values[h], out);
+                    attend(q, &keys, &values, p + 1, out);
                 }
             });
         out

@@ -1,59 +1,94 @@
 //! Attention of up to four query heads that share a key-value head; see [`crate::attention`].
 
-use std::arch::aarch64::*;
+use super::intrinsics::*;
 
 use super::cache::{F16Rows, F32Rows, Q8Rows, Rows};
 use super::math::exp as exp16;
+use crate::LONG;
 use crate::attention::PART;
 use crate::cache::View;
 use crate::math::exp;
 use crate::vector::fold_long;
-use crate::{LANES, LONG};
 
 /// Positions whose values stay in the first-level cache (32 KiB) while all columns of them are summed.
 const BLOCK: usize = 64;
+/// Positions whose scores are computed together.
+const PAIR: usize = 2;
 
-/// As the portable `part`; `d` is a multiple of 16.
+/// Widths of heads that have a NEON form: those of Qwen2 and Qwen2.5. Known to the compiler, a row is one
+/// straight piece of code.
+pub fn has_width(d: usize) -> bool {
+    [64, 128].contains(&d)
+}
+
+/// As the portable `part`.
+///
+/// # Panics
+/// If the width is not one of [`has_width`].
 pub fn part(q: &[f32], d: usize, keys: View, values: View, positions: usize, out: &mut [f32]) {
-    let heads = q.len() / d;
-    assert!(heads <= PART && d % 16 == 0 && out.len() == q.len());
-    let mut p = vec![0f32; heads * positions];
-    // SAFETY: the views hold at least `positions` rows of d numbers, which `attend` checked; q, p and out have
+    match d {
+        64 => wide::<64>(q, keys, values, positions, out),
+        128 => wide::<128>(q, keys, values, positions, out),
+        _ => panic!("heads of width {d} have no NEON form"),
+    }
+}
+
+fn wide<const D: usize>(q: &[f32], keys: View, values: View, positions: usize, out: &mut [f32]) {
+    let heads = q.len() / D;
+    assert!(heads <= PART && q.len() == heads * D && out.len() == q.len());
+    // Scores are stored in pairs, the last perhaps beyond the last position.
+    let stride = positions.next_multiple_of(PAIR);
+    let mut p = vec![0f32; heads * stride];
+    let mut sums = [0f32; PART];
+    // SAFETY: the views hold at least `positions` rows of D numbers, which `attend` checked; p and out have
     // their `heads` rows.
     unsafe {
         match keys {
-            View::F32(k) => scores_of(heads, q, F32Rows { at: k.as_ptr(), d }, positions, &mut p),
-            View::F16(k) => scores_of(heads, q, F16Rows { at: k.as_ptr(), d }, positions, &mut p),
+            View::F32(k) => {
+                scores_of::<_, D>(heads, q, F32Rows { at: k.as_ptr() }, positions, &mut p)
+            }
+            View::F16(k) => {
+                scores_of::<_, D>(heads, q, F16Rows { at: k.as_ptr() }, positions, &mut p)
+            }
             View::Q8(k, s) => {
                 let rows = Q8Rows {
                     at: k.as_ptr(),
                     scales: s.as_ptr(),
-                    d,
                 };
-                scores_of(heads, q, rows, positions, &mut p);
+                scores_of::<_, D>(heads, q, rows, positions, &mut p);
             }
         }
-        let mut sums = [0f32; PART];
-        for (sum, p) in sums.iter_mut().zip(p.chunks_exact_mut(positions)) {
-            *sum = softmax(p);
+        for (sum, p) in sums.iter_mut().zip(p.chunks_exact_mut(stride)) {
+            *sum = softmax(&mut p[..positions]);
         }
         out.fill(0.0);
         match values {
-            View::F32(v) => sums_of(heads, &p, F32Rows { at: v.as_ptr(), d }, positions, out),
-            View::F16(v) => sums_of(heads, &p, F16Rows { at: v.as_ptr(), d }, positions, out),
+            View::F32(v) => sums_of::<_, D>(heads, &p, F32Rows { at: v.as_ptr() }, positions, out),
+            View::F16(v) => sums_of::<_, D>(heads, &p, F16Rows { at: v.as_ptr() }, positions, out),
             View::Q8(v, s) => {
                 let rows = Q8Rows {
                     at: v.as_ptr(),
                     scales: s.as_ptr(),
-                    d,
                 };
-                sums_of(heads, &p, rows, positions, out);
+                sums_of::<_, D>(heads, &p, rows, positions, out);
             }
         }
-        for (out, sum) in out.chunks_exact_mut(d).zip(sums) {
-            for o in out.as_chunks_mut::<LANES>().0 {
-                let v = vdivq_f32(vld1q_f32(o.as_ptr()), vdupq_n_f32(sum));
-                vst1q_f32(o.as_mut_ptr(), v);
+    }
+    for (out, sum) in out.chunks_exact_mut(D).zip(sums) {
+        divide(out, sum);
+    }
+}
+
+/// Each of `x`, a multiple of 16 numbers, divided by `sum`.
+#[inline(never)]
+fn divide(x: &mut [f32], sum: f32) {
+    let sum = vdupq_n_f32(sum);
+    for x in x.as_chunks_mut::<LONG>().0 {
+        // SAFETY: the array has sixteen numbers.
+        unsafe {
+            let v = [0, 1, 2, 3].map(|i| vld1q_f32(x.as_ptr().add(4 * i)));
+            for (i, v) in v.into_iter().enumerate() {
+                vst1q_f32(x.as_mut_ptr().add(4 * i), vdivq_f32(v, sum));
             }
         }
     }
@@ -63,14 +98,20 @@ pub fn part(q: &[f32], d: usize, keys: View, values: View, positions: usize, out
 ///
 /// # Safety
 /// As [`scores`].
-unsafe fn scores_of<R: Rows>(heads: usize, q: &[f32], keys: R, positions: usize, p: &mut [f32]) {
+unsafe fn scores_of<R: Rows, const D: usize>(
+    heads: usize,
+    q: &[f32],
+    keys: R,
+    positions: usize,
+    p: &mut [f32],
+) {
     // SAFETY: as the caller says.
     unsafe {
         match heads {
-            1 => scores::<R, 1>(q, keys, positions, p),
-            2 => scores::<R, 2>(q, keys, positions, p),
-            3 => scores::<R, 3>(q, keys, positions, p),
-            _ => scores::<R, 4>(q, keys, positions, p),
+            1 => scores::<R, D, 1>(q, keys, positions, p),
+            2 => scores::<R, D, 2>(q, keys, positions, p),
+            3 => scores::<R, D, 3>(q, keys, positions, p),
+            _ => scores::<R, D, 4>(q, keys, positions, p),
         }
     }
 }
@@ -79,38 +120,51 @@ unsafe fn scores_of<R: Rows>(heads: usize, q: &[f32], keys: R, positions: usize,
 ///
 /// # Safety
 /// As [`weighted_sums`].
-unsafe fn sums_of<R: Rows>(heads: usize, p: &[f32], values: R, positions: usize, out: &mut [f32]) {
+unsafe fn sums_of<R: Rows, const D: usize>(
+    heads: usize,
+    p: &[f32],
+    values: R,
+    positions: usize,
+    out: &mut [f32],
+) {
     // SAFETY: as the caller says.
     unsafe {
         match heads {
-            1 => weighted_sums::<R, 1>(p, values, positions, out),
-            2 => weighted_sums::<R, 2>(p, values, positions, out),
-            3 => weighted_sums::<R, 3>(p, values, positions, out),
-            _ => weighted_sums::<R, 4>(p, values, positions, out),
+            1 => weighted_sums::<R, D, 1>(p, values, positions, out),
+            2 => weighted_sums::<R, D, 2>(p, values, positions, out),
+            3 => weighted_sums::<R, D, 3>(p, values, positions, out),
+            _ => weighted_sums::<R, D, 4>(p, values, positions, out),
         }
     }
 }
 
-/// `p[h][j] = q[h] . keys[j] / sqrt(d)`: four positions at a time, so that 4 H sums are in flight.
+/// `p[h][j] = q[h] . keys[j] / sqrt(D)`: two positions at a time, so that 2 H sums are in flight; more would not
+/// fit the registers beside the rows.
 ///
 /// # Safety
-/// `keys` must have `positions` rows of `q.len() / H` numbers, a multiple of 16.
+/// `keys` must have `positions` rows of D numbers, q H rows of them, p H rows of `positions` rounded up to pairs.
 #[inline(never)]
-unsafe fn scores<R: Rows, const H: usize>(q: &[f32], keys: R, positions: usize, p: &mut [f32]) {
-    let d = q.len() / H;
-    let scale = 1.0 / (d as f32).sqrt();
-    for first in (0..positions).step_by(LANES) {
-        // Beyond the last position the last one again; its score is not stored.
-        let at: [usize; LANES] = std::array::from_fn(|l| (first + l).min(positions - 1));
-        let mut sums = [[vdupq_n_f32(0.0); LANES]; H];
-        for i in (0..d).step_by(8) {
-            // SAFETY: rows at[..] exist, and i + 8 <= d.
+unsafe fn scores<R: Rows, const D: usize, const H: usize>(
+    q: &[f32],
+    keys: R,
+    positions: usize,
+    p: &mut [f32],
+) {
+    let scale = 1.0 / (D as f32).sqrt();
+    let stride = positions.next_multiple_of(PAIR);
+    let (q, p) = (q.as_ptr(), p.as_mut_ptr());
+    for first in (0..positions).step_by(PAIR) {
+        // Beyond the last position the last one again; nobody reads its score.
+        let second = (first + 1).min(positions - 1);
+        let mut sums = [[vdupq_n_f32(0.0); PAIR]; H];
+        for i in (0..D).step_by(8) {
+            // SAFETY: both rows exist, and i + 8 <= D.
             unsafe {
-                let k = at.map(|j| keys.load8(j, i));
+                let k = [keys.load8::<D>(first, i), keys.load8::<D>(second, i)];
                 for half in 0..2 {
                     for h in 0..H {
-                        let q = vld1q_f32(q.as_ptr().add(h * d + i + 4 * half));
-                        for l in 0..LANES {
+                        let q = vld1q_f32(q.add(h * D + i + 4 * half));
+                        for l in 0..PAIR {
                             sums[h][l] = vfmaq_f32(sums[h][l], k[l][half], q);
                         }
                     }
@@ -118,20 +172,11 @@ unsafe fn scores<R: Rows, const H: usize>(q: &[f32], keys: R, positions: usize, 
             }
         }
         for (h, s) in sums.into_iter().enumerate() {
-            // Two pairwise additions are the fold (s0 + s1) + (s2 + s3) of four sums.
-            let folded = vpaddq_f32(vpaddq_f32(s[0], s[1]), vpaddq_f32(s[2], s[3]));
-            let scaled = vmulq_n_f32(folded, scale);
-            let row = &mut p[h * positions + first..(h + 1) * positions];
-            match row.first_chunk_mut::<LANES>() {
-                // SAFETY: the array has four places.
-                Some(row) => unsafe { vst1q_f32(row.as_mut_ptr(), scaled) },
-                None => {
-                    let mut lanes = [0f32; LANES];
-                    // SAFETY: the array has four places.
-                    unsafe { vst1q_f32(lanes.as_mut_ptr(), scaled) };
-                    row.copy_from_slice(&lanes[..row.len()]);
-                }
-            }
+            // Two pairwise additions are the fold (s0 + s1) + (s2 + s3) of both sums.
+            let pairs = vpaddq_f32(s[0], s[1]);
+            let scaled = vmulq_n_f32(vpaddq_f32(pairs, pairs), scale);
+            // SAFETY: row h of p has room for the pair.
+            unsafe { vst1_f32(p.add(h * stride + first), vget_low_f32(scaled)) };
         }
     }
 }
@@ -139,19 +184,18 @@ unsafe fn scores<R: Rows, const H: usize>(q: &[f32], keys: R, positions: usize, 
 /// `out[h] += sum over j of p[h][j] values[j]`: sixteen columns at a time, so that 4 H sums are in flight.
 ///
 /// # Safety
-/// `values` must have `positions` rows of `out.len() / H` numbers, a multiple of 16.
-unsafe fn weighted_sums<R: Rows, const H: usize>(
+/// As [`scores`], with `values` for keys and out for q.
+unsafe fn weighted_sums<R: Rows, const D: usize, const H: usize>(
     p: &[f32],
     values: R,
     positions: usize,
     out: &mut [f32],
 ) {
-    let d = out.len() / H;
     for first in (0..positions).step_by(BLOCK) {
         let n = BLOCK.min(positions - first);
-        for column in (0..d).step_by(16) {
-            // SAFETY: as the caller says; column + 16 <= d.
-            unsafe { columns::<R, H>(p, values, positions, first, n, column, out) };
+        for column in (0..D).step_by(16) {
+            // SAFETY: as the caller says; column + 16 <= D.
+            unsafe { columns::<R, D, H>(p, values, first, n, column, out) };
         }
     }
 }
@@ -161,28 +205,27 @@ unsafe fn weighted_sums<R: Rows, const H: usize>(
 /// # Safety
 /// As there, and the columns and positions must exist.
 #[inline(never)]
-unsafe fn columns<R: Rows, const H: usize>(
+unsafe fn columns<R: Rows, const D: usize, const H: usize>(
     p: &[f32],
     values: R,
-    positions: usize,
     first: usize,
     n: usize,
     column: usize,
     out: &mut [f32],
 ) {
-    let d = out.len() / H;
+    let stride = p.len() / H;
     let mut sums = [[vdupq_n_f32(0.0); 4]; H];
-    // SAFETY: p has H rows of `positions` numbers, out H rows of d; the columns and positions exist.
+    // SAFETY: p and out have H rows; the columns and positions exist.
     unsafe {
         for h in 0..H {
             for c in 0..4 {
-                sums[h][c] = vld1q_f32(out.as_ptr().add(h * d + column + 4 * c));
+                sums[h][c] = vld1q_f32(out.as_ptr().add(h * D + column + 4 * c));
             }
         }
-        let rows: [*const f32; H] = std::array::from_fn(|h| p.as_ptr().add(h * positions + first));
+        let rows: [*const f32; H] = std::array::from_fn(|h| p.as_ptr().add(h * stride + first));
         for j in 0..n {
-            let [v0, v1] = values.load8(first + j, column);
-            let [v2, v3] = values.load8(first + j, column + 8);
+            let [v0, v1] = values.load8::<D>(first + j, column);
+            let [v2, v3] = values.load8::<D>(first + j, column + 8);
             for h in 0..H {
                 let p = *rows[h].add(j);
                 for (c, v) in [v0, v1, v2, v3].into_iter().enumerate() {
@@ -192,7 +235,7 @@ unsafe fn columns<R: Rows, const H: usize>(
         }
         for h in 0..H {
             for c in 0..4 {
-                vst1q_f32(out.as_mut_ptr().add(h * d + column + 4 * c), sums[h][c]);
+                vst1q_f32(out.as_mut_ptr().add(h * D + column + 4 * c), sums[h][c]);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Conversions of the key-value cache, and its rows as attention reads them; see [`crate::cache`].
 
-use std::arch::aarch64::*;
+use super::intrinsics::*;
 
 use half::f16;
 
@@ -45,8 +45,8 @@ pub trait Rows: Copy {
     /// Numbers `i .. i + 8` of row `j`.
     ///
     /// # Safety
-    /// The row must exist and hold them, and `i` be a multiple of 8.
-    unsafe fn load8(self, j: usize, i: usize) -> [float32x4_t; 2];
+    /// The row must exist and have D numbers, and `i` be a multiple of 8 below D.
+    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2];
 }
 
 /// Rows of FP32.
@@ -54,8 +54,6 @@ pub trait Rows: Copy {
 pub struct F32Rows {
     /// The first number.
     pub at: *const f32,
-    /// Numbers of a row.
-    pub d: usize,
 }
 
 /// Rows of FP16.
@@ -63,8 +61,6 @@ pub struct F32Rows {
 pub struct F16Rows {
     /// The first number.
     pub at: *const f16,
-    /// Numbers of a row.
-    pub d: usize,
 }
 
 /// Rows of blocks of bytes.
@@ -74,16 +70,14 @@ pub struct Q8Rows {
     pub at: *const i8,
     /// The first scale.
     pub scales: *const f32,
-    /// Numbers of a row.
-    pub d: usize,
 }
 
 impl Rows for F32Rows {
     #[inline(always)]
-    unsafe fn load8(self, j: usize, i: usize) -> [float32x4_t; 2] {
+    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2] {
         // SAFETY: the caller vouches for the eight numbers.
         unsafe {
-            let at = self.at.add(j * self.d + i);
+            let at = self.at.add(j * D + i);
             [vld1q_f32(at), vld1q_f32(at.add(4))]
         }
     }
@@ -91,10 +85,10 @@ impl Rows for F32Rows {
 
 impl Rows for F16Rows {
     #[inline(always)]
-    unsafe fn load8(self, j: usize, i: usize) -> [float32x4_t; 2] {
+    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2] {
         // SAFETY: the caller vouches for the eight numbers.
         unsafe {
-            let h = vreinterpretq_f16_u16(vld1q_u16(self.at.add(j * self.d + i).cast()));
+            let h = vreinterpretq_f16_u16(vld1q_u16(self.at.add(j * D + i).cast()));
             [vcvt_f32_f16(vget_low_f16(h)), vcvt_high_f32_f16(h)]
         }
     }
@@ -102,11 +96,11 @@ impl Rows for F16Rows {
 
 impl Rows for Q8Rows {
     #[inline(always)]
-    unsafe fn load8(self, j: usize, i: usize) -> [float32x4_t; 2] {
+    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2] {
         // SAFETY: the caller vouches for the eight numbers, and every block of a row has its scale.
         unsafe {
-            let q = vmovl_s8(vld1_s8(self.at.add(j * self.d + i)));
-            let s = vld1q_dup_f32(self.scales.add(j * self.d.div_ceil(BLOCK) + i / BLOCK));
+            let q = vmovl_s8(vld1_s8(self.at.add(j * D + i)));
+            let s = vld1q_dup_f32(self.scales.add(j * D.div_ceil(BLOCK) + i / BLOCK));
             [
                 vmulq_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(q))), s),
                 vmulq_f32(vcvtq_f32_s32(vmovl_high_s16(q)), s),

@@ -1,6 +1,6 @@
 //! FP16 rows times an FP32 vector; see [`crate::head`].
 
-use std::arch::aarch64::*;
+use super::intrinsics::*;
 
 use half::f16;
 use macromac_format::TILE;

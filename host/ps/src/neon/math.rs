@@ -1,6 +1,6 @@
 //! The exponential of four vectors at a time; see [`crate::math::exp`].
 
-use std::arch::aarch64::*;
+use super::intrinsics::*;
 
 use crate::math::{LN2_HIGH, LN2_LOW, ROUND};
 

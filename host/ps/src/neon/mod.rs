@@ -11,5 +11,6 @@
 pub mod attention;
 pub mod cache;
 pub mod head;
+pub mod intrinsics;
 pub mod math;
 pub mod vector;

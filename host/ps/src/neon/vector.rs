@@ -1,6 +1,6 @@
 //! Kernels over one vector; see [`crate::vector`].
 
-use std::arch::aarch64::*;
+use super::intrinsics::*;
 
 use macromac_format::TILE;
 
@@ -178,21 +178,16 @@ pub fn peak(x: &[f32]) -> Peak {
 pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     let half = cos.len();
     let (low, high) = x.split_at_mut(half);
-    let (low, lt) = low.as_chunks_mut::<LANES>();
-    let (high, ht) = high[..half].as_chunks_mut::<LANES>();
-    let (c, ct) = cos.as_chunks::<LANES>();
-    let (s, st) = sin[..half].as_chunks::<LANES>();
+    let (low, lt) = low.as_chunks_mut::<LONG>();
+    let (high, ht) = high[..half].as_chunks_mut::<LONG>();
+    let (c, ct) = pieces(cos);
+    let (s, st) = pieces(&sin[..half]);
     for (((a, b), c), s) in low.iter_mut().zip(high).zip(c).zip(s) {
-        // SAFETY: all four are arrays of four numbers.
-        unsafe {
-            let (x0, x1) = (vld1q_f32(a.as_ptr()), vld1q_f32(b.as_ptr()));
-            let (c, s) = (vld1q_f32(c.as_ptr()), vld1q_f32(s.as_ptr()));
-            vst1q_f32(
-                a.as_mut_ptr(),
-                vfmaq_f32(vnegq_f32(vmulq_f32(x1, s)), x0, c),
-            );
-            vst1q_f32(b.as_mut_ptr(), vfmaq_f32(vmulq_f32(x0, s), x1, c));
-        }
+        let (x0, x1, c, s) = (load(a), load(b), load(c), load(s));
+        let down = [0, 1, 2, 3].map(|i| vnegq_f32(vmulq_f32(x1[i], s[i])));
+        let up = [0, 1, 2, 3].map(|i| vmulq_f32(x0[i], s[i]));
+        store(a, [0, 1, 2, 3].map(|i| vfmaq_f32(down[i], x0[i], c[i])));
+        store(b, [0, 1, 2, 3].map(|i| vfmaq_f32(up[i], x1[i], c[i])));
     }
     crate::rotary::turn(lt, ht, ct, st);
 }
