@@ -91,7 +91,12 @@ pub fn generate(
             stop = Stop::Context;
             break;
         }
-        token = sampler.sample(session.logits_after(token)?);
+        let logits = session.logits_after(token)?;
+        token = if sampler.is_greedy() {
+            session.peak()
+        } else {
+            sampler.sample(logits)
+        };
         decoded += 1;
         if model.eos().contains(&token) && !options.ignore_eos {
             stop = Stop::Eos;

@@ -6,7 +6,7 @@
 //! * a checkpoint with random weights: [`synth`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
-//! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
+//! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`], [`clock`] (what that costs);
 //! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`];
 //! * what a model is worth: [`eval`].
 #![warn(missing_docs)]
@@ -14,6 +14,7 @@
 pub mod autoawq;
 pub mod awq;
 pub mod checkpoint;
+pub mod clock;
 pub mod config;
 pub mod cpu;
 pub mod error;
@@ -40,7 +41,7 @@ pub use cpu::cpu_device;
 pub use error::InferError;
 pub use generate::{Generated, Measured, Options, Stop, generate};
 pub use golden::golden_device;
-pub use model::Model;
+pub use model::{Model, Settings};
 pub use pack::{Calibration, PackOptions, pack, pack_with};
 pub use sampler::{Sampler, Sampling};
 pub use session::Session;

@@ -92,6 +92,11 @@ impl Sampler {
         })
     }
 
+    /// Whether the token with the largest logit is taken, always, so that nobody needs to look at the others.
+    pub fn is_greedy(&self) -> bool {
+        self.options.temperature == 0.0 && self.options.repeat_penalty == 1.0
+    }
+
     /// Notes a token of the prompt or of the answer, for the repetition penalty.
     pub fn note(&mut self, token: u32) {
         self.seen[token as usize] = true;

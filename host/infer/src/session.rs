@@ -8,10 +8,12 @@ use macromac_driver::Accelerator;
 use macromac_format::model::PASSES_PER_LAYER;
 
 use crate::InferError;
+use crate::clock::Clock;
 use crate::kernels::attention::attend;
 use crate::kernels::cache::HeadCache;
 use crate::kernels::rotary::{angles, rotate};
-use crate::kernels::vector::{add, rms_norm, silu_product};
+use crate::kernels::time::Kernel;
+use crate::kernels::vector::{add, peak, rms_norm, silu_product};
 use crate::model::Model;
 
 /// A sequence in progress: its key-value cache and the buffers of a token.
@@ -22,6 +24,9 @@ pub struct Session<'a> {
     keys: Vec<Vec<HeadCache>>,
     values: Vec<Vec<HeadCache>>,
     position: usize,
+    /// The token with the largest of the logits.
+    peak: u32,
+    clock: Clock<'a>,
     /// Whether the ring on the device holds `lm_head`; `None` before the first token.
     ring_has_head: Option<bool>,
     buffers: Buffers,
@@ -67,6 +72,8 @@ impl<'a> Session<'a> {
             keys: cache(),
             values: cache(),
             position: 0,
+            peak: 0,
+            clock: Clock::new(model.settings.ps_time.as_ref()),
             ring_has_head: None,
             buffers,
         }
@@ -85,7 +92,10 @@ impl<'a> Session<'a> {
     pub fn rewind(&mut self, position: usize) {
         assert!(position <= self.position, "{position} of {}", self.position);
         for cache in [&mut self.keys, &mut self.values] {
-            cache.iter_mut().flatten().for_each(|h| h.truncate(position));
+            cache
+                .iter_mut()
+                .flatten()
+                .for_each(|h| h.truncate(position));
         }
         self.position = position;
     }
@@ -111,14 +121,26 @@ impl<'a> Session<'a> {
     pub fn logits_after(&mut self, token: u32) -> Result<&[f32], InferError> {
         self.forward(token, true)?;
         let logits = &self.buffers.logits;
-        match logits.iter().position(|v| !v.is_finite()) {
-            Some(token) => Err(InferError::NotANumber {
-                position: self.position - 1,
-                token,
-                value: logits[token],
-            }),
-            None => Ok(logits),
+        let found = peak(logits);
+        self.peak = found.at as u32;
+        let n = logits.len();
+        self.clock.charge(Kernel::Peak { n }, 1);
+        self.clock.tell(self.device)?;
+        if found.finite {
+            return Ok(logits);
         }
+        let token = logits.iter().position(|v| !v.is_finite());
+        let token = token.expect("a value is not finite");
+        Err(InferError::NotANumber {
+            position: self.position - 1,
+            token,
+            value: logits[token],
+        })
+    }
+
+    /// The token with the largest logit of the last call of [`Session::logits_after`], the lowest of several.
+    pub fn peak(&self) -> u32 {
+        self.peak
     }
 
     fn forward(&mut self, token: u32, want_logits: bool) -> Result<(), InferError> {
@@ -140,6 +162,10 @@ impl<'a> Session<'a> {
             &mut b.sin,
         );
         self.model.embedding_row(token, &mut b.x);
+        let a = self.model.architecture();
+        let (n, d) = (a.hidden_size, a.head_dim);
+        self.clock.charge(Kernel::Angles { d }, 1);
+        self.clock.charge(Kernel::Embed { n }, 1);
         for layer in 0..self.model.layers.len() {
             self.attention(layer)?;
             self.feed_forward(layer)?;
@@ -149,10 +175,13 @@ impl<'a> Session<'a> {
             let eps = self.eps();
             let b = &mut self.buffers;
             rms_norm(&b.x, &self.model.final_norm, eps, &mut b.normed);
+            self.clock.charge(Kernel::RmsNorm { n }, 1);
             if self.model.has_ps_head() {
                 self.model.ps_logits(&b.normed, &mut b.logits);
+                let (n, k) = (b.logits.len(), n);
+                self.clock.charge(Kernel::MatrixF16 { n, k }, 1);
             } else {
-                self.device.run_step(&b.normed, &mut b.logits)?;
+                self.clock.step(self.device, &b.normed, &mut b.logits)?;
             }
         }
         Ok(())
@@ -166,8 +195,10 @@ impl<'a> Session<'a> {
         let b = &mut self.buffers;
         let d = a.head_dim;
         rms_norm(&b.x, &t.input_norm, eps, &mut b.normed);
-        self.device.run_step(&b.normed, &mut b.qkv)?;
+        self.clock.charge(Kernel::RmsNorm { n: b.x.len() }, 1);
+        self.clock.step(self.device, &b.normed, &mut b.qkv)?;
         add(&mut b.qkv, &t.qkv_bias);
+        self.clock.charge(Kernel::Bias { n: b.qkv.len() }, 1);
         let (q, kv) = b.qkv.split_at_mut(a.q_width());
         let (k, v) = kv.split_at_mut(a.kv_width());
         for head in q.chunks_mut(d).chain(k.chunks_mut(d)) {
@@ -178,9 +209,32 @@ impl<'a> Session<'a> {
             keys[h].push(k);
             values[h].push(v);
         }
-        attend(q, keys, values, self.position + 1, &mut b.attention);
-        self.device.run_step(&b.attention, &mut b.out)?;
+        let (heads, kv_heads) = (a.num_attention_heads, a.num_key_value_heads);
+        let (positions, cache) = (self.position + 1, self.model.settings.cache);
+        attend(q, keys, values, positions, &mut b.attention);
+        for kernel in [
+            Kernel::Rotate {
+                heads: heads + kv_heads,
+                d,
+            },
+            Kernel::Push {
+                rows: 2 * kv_heads,
+                d,
+                cache,
+            },
+            Kernel::Attend {
+                heads,
+                kv_heads,
+                d,
+                positions,
+                cache,
+            },
+        ] {
+            self.clock.charge(kernel, 1);
+        }
+        self.clock.step(self.device, &b.attention, &mut b.out)?;
         add(&mut b.x, &b.out);
+        self.clock.charge(Kernel::Add { n: b.x.len() }, 1);
         Ok(())
     }
 
@@ -190,10 +244,13 @@ impl<'a> Session<'a> {
         let t = &self.model.layers[layer];
         let b = &mut self.buffers;
         rms_norm(&b.x, &t.post_norm, eps, &mut b.normed);
-        self.device.run_step(&b.normed, &mut b.gate_up)?;
+        self.clock.charge(Kernel::RmsNorm { n: b.x.len() }, 1);
+        self.clock.step(self.device, &b.normed, &mut b.gate_up)?;
         silu_product(&b.gate_up, &mut b.ffn);
-        self.device.run_step(&b.ffn, &mut b.out)?;
+        self.clock.charge(Kernel::Silu { n: b.ffn.len() }, 1);
+        self.clock.step(self.device, &b.ffn, &mut b.out)?;
         add(&mut b.x, &b.out);
+        self.clock.charge(Kernel::Add { n: b.x.len() }, 1);
         Ok(())
     }
 
