@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size clean
+.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 ps-table ps-report clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,18 @@ synth-unit:  ## what a unit of either profile costs on the K26 (estimate by yosy
 
 awq-full-size:  ## AWQ of Qwen2.5-0.5B's shape on 64 k tokens: time, peak memory (docs/results/awq-full-size.json; half an hour)
 	@scripts/awq-full-size
+
+aarch64:  ## build the stripped program for the board's Arm cores (target/aarch64/macromac)
+	@scripts/aarch64 build
+
+test-aarch64:  ## the PS kernels' tests under qemu-user, and the same bits as on x86-64
+	@scripts/aarch64 test
+
+ps-table:  ## derive the PS time table from the compiled aarch64 loops (llvm-mca)
+	@scripts/ps-table
+
+ps-report:  ## print the PS's time of whole tokens, and the cross-check with the paper
+	@cargo run --release --quiet --package macromac-ps --bin ps-report
 
 clean:  ## remove everything that was built
 	cargo clean

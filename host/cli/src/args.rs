@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use macromac_driver::Profile;
 use macromac_format::{Head, Packing};
 use macromac_infer::Format;
+use macromac_infer::kernels::cache::CacheType;
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -95,6 +96,19 @@ pub enum Ddr {
     /// 2400 MT/s, 19.2 GB/s
     #[value(name = "2400")]
     Mt2400,
+}
+
+/// Models of the time that the board's processor takes (docs/ps.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PsTimeArg {
+    /// Loops of the compiled kernels by LLVM's model of the Cortex-A53
+    Derived,
+    /// The same by the model of its successor, the A55
+    Successor,
+    /// Table I of the paper
+    Paper,
+    /// Nothing
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -258,6 +272,15 @@ pub struct ModelArgs {
     /// Seed of the memory's pauses (rtl)
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub memory_seed: u64,
+    /// Number format of the key-value cache: f32, f16 or q8_0 [default: f16, and f32 for cpu]
+    #[arg(long, value_name = "TYPE")]
+    pub cache_type: Option<CacheType>,
+    /// What the board's processor is charged for its part (rtl). It changes cycles, never results
+    #[arg(long, value_enum, value_name = "MODEL", default_value = "derived")]
+    pub ps_time: PsTimeArg,
+    /// Factor on what it is charged (rtl)
+    #[arg(long, value_name = "F", default_value_t = 1.0)]
+    pub ps_factor: f64,
     /// Threads; results do not depend on it [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,

@@ -102,7 +102,11 @@ pub fn heads(args: &HeadsArgs) -> Result<()> {
     let extracted = built_in.as_ref().map(|t| t.path().to_owned());
     let dir = args.model.model.clone().or(extracted).unwrap_or_default();
     let (source, tokenizer) = (Source::open(&dir)?, Tokenizer::open(&dir)?);
-    let as_it_is = load::ready(source, Some(tokenizer))?;
+    let plain = ModelArgs {
+        backend: Backend::Cpu,
+        ..args.model.clone()
+    };
+    let as_it_is = load::ready(&plain, source, Some(tokenizer))?;
     let checkpoint = checkpoint(&as_it_is)?;
     let options = pack::options(
         &args.quantizer,
@@ -138,7 +142,7 @@ pub fn heads(args: &HeadsArgs) -> Result<()> {
         let image = Image::open(&place(head))?;
         let (bytes, ddr) = (image.manifest().bin_bytes, traffic(&image));
         quantization = Some(image.manifest().quantization.clone());
-        let loaded = load::ready(Source::Image(image), None)?;
+        let loaded = load::ready(&args.model, Source::Image(image), None)?;
         let p = measured(args.model.backend, &loaded)?;
         rows.push(Row {
             head: head.name(),

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use macromac_infer::{Model, PackOptions, Source, Tokenizer, pack};
+use macromac_infer::kernels::cache::CacheType;
+use macromac_infer::kernels::time::{Coherency, Profile as PsProfile, PsTime};
+use macromac_infer::{Model, PackOptions, Settings, Source, Tokenizer, pack};
 
-use crate::args::{Backend, ModelArgs};
+use crate::args::{Backend, ModelArgs, PsTimeArg};
 use crate::{demo, output};
 
 /// A model and what belongs to it.
@@ -69,16 +71,35 @@ pub fn load(args: &ModelArgs) -> Result<Loaded> {
             let image = temp.path().join("image");
             pack(&checkpoint, &image, |_| {})
                 .context("packing the checkpoint into a temporary image (TMPDIR says where)")?;
-            ready(Source::open(&image)?, tokenizer)
+            ready(args, Source::open(&image)?, tokenizer)
         }
-        source => ready(source, tokenizer),
+        source => ready(args, source, tokenizer),
     }
 }
 
 /// A model from its weights: the PS side is read.
-pub fn ready(source: Source, tokenizer: Option<Tokenizer>) -> Result<Loaded> {
+pub fn ready(args: &ModelArgs, source: Source, tokenizer: Option<Tokenizer>) -> Result<Loaded> {
+    anyhow::ensure!(
+        args.ps_factor.is_finite() && args.ps_factor >= 0.0,
+        "--ps-factor: expected a number of at least 0, found {}",
+        args.ps_factor
+    );
     let source = Arc::new(source);
-    let model = Model::load(source.clone())?;
+    let mut model = Model::load(source.clone())?;
+    let profile = match (args.backend, args.ps_time) {
+        // The others keep no time.
+        (Backend::Golden | Backend::Cpu, _) | (_, PsTimeArg::Off) => None,
+        (Backend::Rtl, PsTimeArg::Derived) => Some(PsProfile::Derived),
+        (Backend::Rtl, PsTimeArg::Successor) => Some(PsProfile::Successor),
+        (Backend::Rtl, PsTimeArg::Paper) => Some(PsProfile::Paper),
+    };
+    model.settings = Settings {
+        cache: args.cache_type.unwrap_or(match args.backend {
+            Backend::Cpu => CacheType::F32,
+            Backend::Golden | Backend::Rtl => CacheType::F16,
+        }),
+        ps_time: profile.map(|p| PsTime::new(p, Coherency::Coherent).times(args.ps_factor)),
+    };
     Ok(Loaded {
         source,
         model,

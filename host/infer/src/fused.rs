@@ -7,6 +7,8 @@
 use macromac_format::model::PASSES_PER_LAYER;
 use macromac_format::{Architecture, TILE};
 
+pub use macromac_ps::vector::gate_up_rows;
+
 /// The kinds of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassKind {
@@ -72,12 +74,6 @@ impl PassKind {
             PassKind::O | PassKind::Down | PassKind::LmHead => Some((0, row)),
         }
     }
-}
-
-/// Rows of gate and up for index `i` of the feed-forward layer in the results of `gate_up`.
-pub fn gate_up_rows(i: usize) -> (usize, usize) {
-    let gate = i / TILE * 2 * TILE + i % TILE;
-    (gate, gate + TILE)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! * a checkpoint with random weights: [`synth`];
 //! * weights from either: [`source`];
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
-//! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`];
+//! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`], [`clock`] (what that costs);
 //! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`];
 //! * what a model is worth: [`eval`].
 #![warn(missing_docs)]
@@ -15,6 +15,7 @@
 pub mod autoawq;
 pub mod awq;
 pub mod checkpoint;
+pub mod clock;
 pub mod config;
 pub mod cpu;
 pub mod error;
@@ -24,7 +25,6 @@ pub mod fused;
 pub mod generate;
 pub mod golden;
 pub mod host_device;
-pub mod kernels;
 pub mod lookup;
 pub mod model;
 pub mod pack;
@@ -38,6 +38,9 @@ pub mod store;
 pub mod synth;
 pub mod tokenizer;
 
+/// What the PS computes.
+pub use macromac_ps as kernels;
+
 pub use checkpoint::Checkpoint;
 pub use cpu::cpu_device;
 pub use error::InferError;
@@ -45,7 +48,7 @@ pub use export::Format;
 pub use generate::{Generated, Measured, Options, Stop, check_options, generate};
 pub use golden::golden_device;
 pub use lookup::Lookup;
-pub use model::Model;
+pub use model::{Model, Settings};
 pub use pack::{Calibration, PackOptions, pack, pack_head, pack_with};
 pub use sampler::{Sampler, Sampling};
 pub use session::Session;

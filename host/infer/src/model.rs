@@ -6,9 +6,20 @@ use macromac_format::{Architecture, Head};
 
 use crate::InferError;
 use crate::config::read_eos;
+use crate::kernels::cache::CacheType;
 use crate::kernels::head::head_product;
 use crate::kernels::rotary::frequencies;
+use crate::kernels::time::PsTime;
 use crate::source::Source;
+
+/// How sequences of a model are run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// Number format of the key-value cache.
+    pub cache: CacheType,
+    /// What the PS's work costs on the board, for devices that keep time; `None`: nothing is charged.
+    pub ps_time: Option<PsTime>,
+}
 
 /// The PS side of a model, in FP32.
 #[derive(Debug)]
@@ -18,6 +29,8 @@ pub struct Model {
     pub(crate) final_norm: Vec<f32>,
     pub(crate) frequencies: Vec<f32>,
     eos: Vec<u32>,
+    /// How [`crate::Session`]s are run.
+    pub settings: Settings,
 }
 
 /// The tensors of a layer.
@@ -51,6 +64,7 @@ impl Model {
             frequencies: frequencies(arch.head_dim, arch.rope_theta),
             eos: read_eos(source.dir())?,
             source,
+            settings: Settings::default(),
         })
     }
 

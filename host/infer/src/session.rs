@@ -16,9 +16,12 @@ use macromac_format::Head;
 use macromac_format::model::PASSES_PER_LAYER;
 
 use crate::InferError;
+use crate::clock::Clock;
+use crate::kernels::time::Kernel;
+use crate::kernels::vector::peak;
 use crate::model::Model;
 use cache::Cache;
-use lane::Lane;
+use lane::{Lane, Ps};
 
 /// Batches that take turns: as many as a device has steps in flight.
 const LANES: usize = 2;
@@ -28,6 +31,7 @@ pub struct Session<'a> {
     model: &'a Model,
     device: &'a mut dyn Accelerator,
     cache: Cache,
+    clock: Clock<'a>,
     position: usize,
     /// The ring on the device; `None` before the first token and after an error.
     ring: Option<Ring>,
@@ -53,7 +57,8 @@ impl<'a> Session<'a> {
         Session {
             model,
             device,
-            cache: Cache::new(model.architecture()),
+            cache: Cache::new(model.architecture(), model.settings.cache),
+            clock: Clock::new(model.settings.ps_time.as_ref()),
             position: 0,
             ring: None,
             decode_vectors: 1,
@@ -151,6 +156,7 @@ impl<'a> Session<'a> {
             if logits {
                 let all = self.lanes[..batches.len()].iter().flat_map(Lane::logits);
                 for (i, logits) in all.enumerate() {
+                    self.clock.charge(Kernel::Peak { n: logits.len() }, 1);
                     check_finite(logits, first + i)?;
                     each(index + i, logits)?;
                 }
@@ -175,26 +181,31 @@ impl<'a> Session<'a> {
         let ps_head = logits && self.model.head() == Head::Fp16;
         let head = logits && !ps_head;
         self.set_ring(batches, head)?;
-        let (model, cache, device) = (self.model, &mut self.cache, &mut *self.device);
+        let mut ps = Ps {
+            model: self.model,
+            cache: &mut self.cache,
+            clock: &mut self.clock,
+        };
+        let device = &mut *self.device;
         let lanes = &mut self.lanes[..batches.len()];
         let mut first = self.position;
         for (lane, tokens) in lanes.iter_mut().zip(batches) {
-            lane.begin(model, tokens, first);
+            lane.begin(&mut ps, tokens, first);
             first += tokens.len();
         }
-        let passes = model.layers.len() * PASSES_PER_LAYER + usize::from(head);
+        let passes = self.model.layers.len() * PASSES_PER_LAYER + usize::from(head);
         for pass in 0..passes {
             for lane in lanes.iter_mut() {
                 if pass > 0 {
-                    lane.finish(model, device, pass - 1, cache)?;
+                    lane.finish(&mut ps, device, pass - 1)?;
                 }
-                lane.submit(model, device, pass)?;
+                lane.submit(&mut ps, device, pass)?;
             }
         }
         for lane in lanes {
-            lane.finish(model, device, passes - 1, cache)?;
+            lane.finish(&mut ps, device, passes - 1)?;
             if ps_head {
-                lane.ps_head(model);
+                lane.ps_head(&mut ps);
             }
         }
         Ok(())
@@ -224,12 +235,14 @@ impl<'a> Session<'a> {
 }
 
 fn check_finite(logits: &[f32], position: usize) -> Result<(), InferError> {
-    match logits.iter().position(|v| !v.is_finite()) {
-        Some(token) => Err(InferError::NotANumber {
-            position,
-            token,
-            value: logits[token],
-        }),
-        None => Ok(()),
+    if peak(logits).finite {
+        return Ok(());
     }
+    let token = logits.iter().position(|v| !v.is_finite());
+    let token = token.expect("a value is not finite");
+    Err(InferError::NotANumber {
+        position,
+        token,
+        value: logits[token],
+    })
 }

@@ -9,7 +9,7 @@ use half::f16;
 use macromac_format::{GROUP, QuantMatrix};
 use rayon::prelude::*;
 
-use crate::kernels::fused;
+use macromac_ps::fused;
 
 /// Trials of each end of a range: 1, 0.95, ...
 const ENDS: usize = 10;

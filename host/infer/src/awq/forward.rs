@@ -10,9 +10,10 @@ use super::gemm::{Gram, Panels};
 use super::search::Inputs;
 use crate::checkpoint::Checkpoint;
 use crate::kernels::attention::attend;
-use crate::kernels::fused;
+use crate::kernels::cache::{CacheType, HeadCache};
 use crate::kernels::rotary::{angles, frequencies, rotate};
 use crate::kernels::vector::{add, rms_norm, silu_product};
+use macromac_ps::fused;
 
 /// Tokens of a chunk, where windows are not longer.
 const CHUNK: usize = 2048;
@@ -127,7 +128,7 @@ impl Stream {
             .zip(s.wide.par_chunks_exact_mut(self.window * width))
             .for_each(|(out, qkv_rows)| {
                 let heads = self.arch.num_key_value_heads;
-                let mut keys = vec![Vec::new(); heads];
+                let mut keys = vec![HeadCache::new(CacheType::F32, d); heads];
                 let mut values = keys.clone();
                 let rows = qkv_rows.chunks_exact_mut(width);
                 for ((p, row), out) in rows.enumerate().zip(out.chunks_exact_mut(q_width)) {
@@ -137,10 +138,10 @@ impl Stream {
                     turned.chunks_mut(d).for_each(|head| rotate(head, cos, sin));
                     let (q, k) = turned.split_at(q_width);
                     for (h, (k, v)) in k.chunks(d).zip(v.chunks(d)).enumerate() {
-                        keys[h].extend_from_slice(k);
-                        values[h].extend_from_slice(v);
+                        keys[h].push(k);
+                        values[h].push(v);
                     }
-                    attend(q, d, heads, |h| &keys[h], |h| &values[h], out);
+                    attend(q, &keys, &values, p + 1, out);
                 }
             });
         &s.out

@@ -10,7 +10,7 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::fused;
+use macromac_ps::fused;
 
 /// Terms that are summed before they are added to the result.
 const DEPTH: usize = 256;

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::clip::quantum;
 use super::gemm::Panels;
-use crate::kernels::fused;
 use crate::kernels::math::power;
+use macromac_ps::fused;
 
 /// Trials of the exponent alpha: 0, 1/20, ... 19/20.
 const ALPHAS: usize = 20;

@@ -2,18 +2,21 @@
 
 use macromac_format::Architecture;
 
-/// FP32 keys and values, [layer][key-value head][position x head size].
+use crate::kernels::cache::{CacheType, HeadCache};
+
+/// Keys and values, [layer][key-value head].
 #[derive(Debug)]
 pub(super) struct Cache {
     d: usize,
-    keys: Vec<Vec<Vec<f32>>>,
-    values: Vec<Vec<Vec<f32>>>,
+    keys: Vec<Vec<HeadCache>>,
+    values: Vec<Vec<HeadCache>>,
 }
 
 impl Cache {
-    /// An empty cache.
-    pub fn new(a: &Architecture) -> Self {
-        let empty = || vec![vec![Vec::new(); a.num_key_value_heads]; a.num_hidden_layers];
+    /// An empty cache of numbers of this format.
+    pub fn new(a: &Architecture, format: CacheType) -> Self {
+        let head = HeadCache::new(format, a.head_dim);
+        let empty = || vec![vec![head.clone(); a.num_key_value_heads]; a.num_hidden_layers];
         Cache {
             d: a.head_dim,
             keys: empty(),
@@ -25,26 +28,33 @@ impl Cache {
     pub fn push(&mut self, layer: usize, k: &[f32], v: &[f32]) {
         let (keys, values) = (&mut self.keys[layer], &mut self.values[layer]);
         for (h, (k, v)) in k.chunks(self.d).zip(v.chunks(self.d)).enumerate() {
-            keys[h].extend_from_slice(k);
-            values[h].extend_from_slice(v);
+            keys[h].push(k);
+            values[h].push(v);
         }
     }
 
-    /// Keys of a head, [positions x head size].
-    pub fn keys(&self, layer: usize, head: usize) -> &[f32] {
-        &self.keys[layer][head]
+    /// Keys of a layer by head.
+    pub fn keys(&self, layer: usize) -> &[HeadCache] {
+        &self.keys[layer]
     }
 
-    /// Values of a head, [positions x head size].
-    pub fn values(&self, layer: usize, head: usize) -> &[f32] {
-        &self.values[layer][head]
+    /// Values of a layer by head.
+    pub fn values(&self, layer: usize) -> &[HeadCache] {
+        &self.values[layer]
+    }
+
+    /// Positions held by a layer.
+    pub fn positions(&self, layer: usize) -> usize {
+        self.keys[layer][0].len()
     }
 
     /// Forgets the positions from `position` on.
     pub fn truncate(&mut self, position: usize) {
-        let width = position * self.d;
         for cache in [&mut self.keys, &mut self.values] {
-            cache.iter_mut().flatten().for_each(|h| h.truncate(width));
+            cache
+                .iter_mut()
+                .flatten()
+                .for_each(|head| head.truncate(position));
         }
     }
 }

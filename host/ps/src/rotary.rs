@@ -42,11 +42,18 @@ fused! {
     /// Turns one head in place: `x` has d values, `cos` and `sin` d/2.
     pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
         let (low, high) = x.split_at_mut(cos.len());
-        for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
-            let (x0, x1) = (*a, *b);
-            *a = x0.mul_add(*c, -(x1 * s));
-            *b = x1.mul_add(*c, x0 * s);
-        }
+        turn(low, high, cos, sin);
+    }
+    neon { crate::neon::vector::rotate(x, cos, sin) }
+}
+
+/// Turns each of `low` against its partner in `high`.
+#[inline(always)]
+pub(crate) fn turn(low: &mut [f32], high: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+        let (x0, x1) = (*a, *b);
+        *a = x0.mul_add(*c, -(x1 * s));
+        *b = x1.mul_add(*c, x0 * s);
     }
 }
 

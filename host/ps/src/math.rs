@@ -2,7 +2,11 @@
 //! has the same bits.
 
 /// 1.5 x 2^23: added and subtracted, it rounds to an integer, which then lies in the low bits.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
+
+/// ln 2 in two parts, the first with 15 significant bits: its products with n are exact.
+pub(crate) const LN2_HIGH: f32 = 0.693_145_75;
+pub(crate) const LN2_LOW: f32 = 1.428_606_8e-6;
 
 /// e^x in FP32, within 2 units in the last place; 0 below -104, infinity above 88.73.
 ///
@@ -11,8 +15,6 @@ const ROUND: f32 = 12_582_912.0;
 /// remainder is below 2^-27 of the value), then 2^n in two factors so that neither overflows early.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    const LN2_HIGH: f32 = 0.693_145_75;
-    const LN2_LOW: f32 = 1.428_606_8e-6;
     let x = x.clamp(-105.0, 90.0);
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
@@ -40,8 +42,8 @@ fn power_of_two(n: i32) -> f32 {
 }
 
 /// ln 2 with its last 21 bits zero, and the rest; products with |n| < 2^20 of the first are exact.
-const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
-const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+const LN2_HIGH_64: f64 = 0.693_147_180_369_123_8;
+const LN2_LOW_64: f64 = 1.908_214_929_270_587_7e-10;
 
 /// `x^exponent` for a finite x > 0 and an exponent within -4..=4, rounded once from FP64.
 pub fn power(x: f32, exponent: f32) -> f32 {
@@ -66,13 +68,13 @@ pub(super) fn ln(x: f64) -> f64 {
     for i in (0..14).rev() {
         sum = sum * t2 + 1.0 / f64::from(2 * i + 1);
     }
-    e * LN2_HIGH + (e * LN2_LOW + 2.0 * t * sum)
+    e * LN2_HIGH_64 + (e * LN2_LOW_64 + 2.0 * t * sum)
 }
 
 /// e^x for -700 < x < 700 by its Taylor series to degree 14 around the nearest multiple of ln 2.
 pub(super) fn exp64(x: f64) -> f64 {
     let n = (x * std::f64::consts::LOG2_E + 0.5).floor();
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    let r = (x - n * LN2_HIGH_64) - n * LN2_LOW_64;
     let mut p = 1.0;
     for i in (1..=14).rev() {
         p = p * r / f64::from(i) + 1.0;

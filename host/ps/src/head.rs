@@ -29,6 +29,11 @@ pub fn head_product(dtype: DType, weights: &[u8], x: &[f32], y: &mut [f32]) {
             |tile, (y, weights)| {
                 let tiles = weights.chunks(TILE * row_bytes);
                 for (y, weights) in y.chunks_mut(TILE).zip(tiles) {
+                    #[cfg(target_arch = "aarch64")]
+                    if let Some(rows) = f16_tile(dtype, weights, k) {
+                        y.copy_from_slice(&crate::neon::head::f16_tile_product(rows, x));
+                        continue;
+                    }
                     let rows = weights.chunks_exact(row_bytes);
                     for (row, out) in rows.zip(tile.chunks_exact_mut(stride)) {
                         dtype.widen(row, &mut out[..k]);
@@ -38,6 +43,17 @@ pub fn head_product(dtype: DType, weights: &[u8], x: &[f32], y: &mut [f32]) {
                 }
             },
         );
+}
+
+/// Eight rows of FP16 as the NEON form takes them: whole, aligned, K a multiple of 8.
+#[cfg(target_arch = "aarch64")]
+fn f16_tile(dtype: DType, weights: &[u8], k: usize) -> Option<&[half::f16]> {
+    let fits = dtype == DType::F16 && k % 8 == 0 && weights.len() == TILE * k * 2;
+    let aligned = weights.as_ptr().cast::<half::f16>().is_aligned();
+    (fits && aligned && crate::use_neon()).then(|| {
+        // SAFETY: aligned, of the right length, and every pattern of 16 bits is an f16.
+        unsafe { std::slice::from_raw_parts(weights.as_ptr().cast(), weights.len() / 2) }
+    })
 }
 
 #[cfg(test)]

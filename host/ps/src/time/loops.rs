@@ -1,0 +1,285 @@
+//! Finds the loops of the kernels in compiled assembly, and what they do in a pass.
+//!
+//! A loop is the innermost one of its function that holds most of a counted instruction; how many elements a pass
+//! handles follows from how many of those it holds, so it is right however the compiler unrolled.
+
+/// Which loop to look for.
+#[derive(Debug, Clone, Copy)]
+pub struct LoopSpec {
+    /// Name in the table.
+    pub name: &'static str,
+    /// What the mangled (v0) symbol of its function contains, in this order.
+    pub symbol: &'static [&'static str],
+    /// The instruction that is counted, and elements that one of them stands for.
+    pub counted: (&'static str, f64),
+    /// What an element is, for the reader.
+    pub element: &'static str,
+}
+
+const fn spec(
+    name: &'static str,
+    symbol: &'static [&'static str],
+    counted: (&'static str, f64),
+    element: &'static str,
+) -> LoopSpec {
+    LoopSpec {
+        name,
+        symbol,
+        counted,
+        element,
+    }
+}
+
+/// Every loop of the table.
+pub const LOOPS: &[LoopSpec] = &[
+    spec(
+        "sum_squares",
+        &["4neon6vector11sum_squares"],
+        ("fmla", 4.0),
+        "number",
+    ),
+    spec(
+        "scale_weighted",
+        &["4neon6vector14scale_weighted"],
+        ("fmul", 2.0),
+        "number",
+    ),
+    spec("add", &["4neon6vector3add"], ("fadd", 4.0), "number"),
+    spec("rotate", &["4neon6vector6rotate"], ("fmla", 4.0), "number"),
+    spec(
+        "silu_product",
+        &["4neon6vector12silu_product"],
+        ("fdiv", 4.0),
+        "number",
+    ),
+    spec("peak", &["4neon6vector4peak"], ("fcmgt", 4.0), "logit"),
+    spec(
+        "largest",
+        &["4neon9attention7largest"],
+        ("fmaxnm", 4.0),
+        "score",
+    ),
+    spec(
+        "exponentials",
+        &["4neon9attention12exponentials"],
+        ("shl", 2.0),
+        "score",
+    ),
+    spec(
+        "divide",
+        &["4neon9attention6divide"],
+        ("fdiv", 4.0),
+        "number",
+    ),
+    spec(
+        "narrow_f16",
+        &["4neon5cache6narrow"],
+        ("fcvtn", 4.0),
+        "number",
+    ),
+    spec(
+        "widen_f16",
+        &["4neon5cache5widen"],
+        ("fcvtl", 4.0),
+        "number",
+    ),
+    spec(
+        "quantize",
+        &["ps5cache8quantize"],
+        ("fcvtzs", 4.0),
+        "number",
+    ),
+    spec(
+        "scores_f32",
+        &["9attention6scores", "7F32Rows", "Kj40_Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "scores_f16",
+        &["9attention6scores", "7F16Rows", "Kj40_Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "scores_q8",
+        &["9attention6scores", "6Q8Rows", "Kj40_Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_f32",
+        &["9attention7columns", "7F32Rows", "Kj40_Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_f16",
+        &["9attention7columns", "7F16Rows", "Kj40_Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_q8",
+        &["9attention7columns", "6Q8Rows", "Kj40_Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "matrix_f32",
+        &["4neon6vector12tile_product"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "head_f16",
+        &["4neon4head16f16_tile_product"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+];
+
+/// A loop as found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its instructions, one a line.
+    pub body: Vec<String>,
+    /// Elements that a pass handles.
+    pub elements: f64,
+}
+
+/// Finds a loop in the assembly of the crate.
+///
+/// # Errors
+/// Says which function or instruction is not there.
+pub fn find(asm: &str, spec: &LoopSpec) -> Result<Found, String> {
+    let function = function(asm, spec.symbol).ok_or_else(|| {
+        format!(
+            "{}: no function whose symbol has {:?}",
+            spec.name, spec.symbol
+        )
+    })?;
+    let count = |range: (usize, usize)| {
+        function[range.0..=range.1]
+            .iter()
+            .filter(|l| mnemonic(l) == Some(spec.counted.0) && is_vector(l))
+            .count()
+    };
+    let loops = loops(&function);
+    let innermost = loops.iter().filter(|a| {
+        let inside = |b: &&(usize, usize)| *b != *a && b.0 >= a.0 && b.1 <= a.1;
+        !loops.iter().any(|b| inside(&b))
+    });
+    let best = innermost
+        .copied()
+        .max_by_key(|r| count(*r))
+        .filter(|r| count(*r) > 0)
+        .ok_or_else(|| format!("{}: no loop with {}", spec.name, spec.counted.0))?;
+    let instructions = |lines: &[&str]| -> Vec<String> {
+        lines
+            .iter()
+            .filter(|l| mnemonic(l).is_some())
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    Ok(Found {
+        body: instructions(&function[best.0..=best.1]),
+        elements: count(best) as f64 * spec.counted.1,
+    })
+}
+
+/// Lines of the first function whose label contains all of `symbol` in order.
+fn function<'a>(asm: &'a str, symbol: &[&str]) -> Option<Vec<&'a str>> {
+    let is_it = |line: &str| {
+        let Some(label) = line.strip_suffix(':') else {
+            return false;
+        };
+        let mut rest = label;
+        !label.starts_with(['.', ' ', '\t'])
+            && symbol.iter().all(|part| match rest.find(part) {
+                Some(at) => {
+                    rest = &rest[at + part.len()..];
+                    true
+                }
+                None => false,
+            })
+    };
+    let mut lines = asm.lines().skip_while(|l| !is_it(l));
+    lines.next()?;
+    Some(lines.take_while(|l| !l.starts_with(".Lfunc_end")).collect())
+}
+
+/// Ranges of lines (both ends included) from a label to a branch back to it; of several branches the last.
+fn loops(function: &[&str]) -> Vec<(usize, usize)> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (at, line) in function.iter().enumerate() {
+        let Some(label) = line.strip_suffix(':') else {
+            continue;
+        };
+        let back = |l: &&str| {
+            mnemonic(l)
+                .is_some_and(|m| m.starts_with('b') || m.starts_with("cb") || m.starts_with("tb"))
+                && l.split([' ', '\t', ',']).any(|word| word == label)
+        };
+        let end = (at..function.len()).rev().find(|i| back(&function[*i]));
+        if let Some(end) = end {
+            found.push((at, end));
+        }
+    }
+    found
+}
+
+/// The instruction of a line; `None` for labels, directives and comments.
+fn mnemonic(line: &str) -> Option<&str> {
+    let word = line.split_whitespace().next()?;
+    let skip = word.starts_with('.') || word.ends_with(':') || word.starts_with("//");
+    (!skip).then_some(word)
+}
+
+/// Whether the first operand is a vector register: `v` for the most part, `q` never is counted.
+fn is_vector(line: &str) -> bool {
+    line.split_whitespace()
+        .nth(1)
+        .is_some_and(|o| o.starts_with('v'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASM: &str = "\
+_R4neon6vector3add:
+\t.cfi_startproc
+.LBB0_1:
+\tldr\tx9, [x0]
+.LBB0_2:
+\tldp\tq0, q1, [x1], #32
+\tfadd\tv0.4s, v0.4s, v1.4s
+\tfadd\tv2.4s, v0.4s, v1.4s
+\tsubs\tx3, x3, #1
+\tb.ne\t.LBB0_2
+\tcbnz\tx9, .LBB0_1
+.LBB0_3:
+\tfadd\ts0, s0, s1
+\tb.ne\t.LBB0_3
+\tret
+.Lfunc_end0:
+";
+
+    #[test]
+    fn the_innermost_loop_with_most_counted_instructions_is_found() {
+        let spec = spec("add", &["4neon6vector3add"], ("fadd", 4.0), "number");
+        let found = find(ASM, &spec).unwrap();
+        assert_eq!(found.elements, 8.0);
+        assert_eq!(found.body.len(), 5);
+        assert_eq!(found.body[4], "b.ne .LBB0_2");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let gone = spec("gone", &["nowhere"], ("fadd", 4.0), "number");
+        assert!(find(ASM, &gone).unwrap_err().contains("nowhere"));
+        let other = spec("other", &["3add"], ("fdiv", 4.0), "number");
+        assert!(find(ASM, &other).unwrap_err().contains("no loop with fdiv"));
+    }
+}
