@@ -4,7 +4,7 @@
 //! channels, and shared by all vectors; eight output channels are the lanes of a register.
 
 use super::term::term_f64;
-use super::view::View;
+use super::view::{Macro, View};
 use crate::fp;
 use crate::macro_block::{GROUP, ReservedBits, TILE};
 
@@ -47,7 +47,17 @@ pub(super) fn portable(
     operands: &[Operand],
     acc: &mut [[f32; TILE]],
 ) -> Result<(), usize> {
-    walk(view, operands, acc, |weights, m| {
+    let unpack = |block: &Macro, weights: &mut [Pair; PAIRS]| {
+        let zeros: [i32; TILE] = lanes(block.zeros);
+        for (i, pair) in weights.iter_mut().enumerate() {
+            let (even, odd) = (lanes(block.word(2 * i)), lanes(block.word(2 * i + 1)));
+            for c in 0..TILE {
+                pair[2 * c] = (even[c] - zeros[c]) as i16;
+                pair[2 * c + 1] = (odd[c] - zeros[c]) as i16;
+            }
+        }
+    };
+    walk(view, operands, acc, unpack, |weights, m| {
         let mut sum = [0; TILE];
         for (pair, m) in weights.iter().zip(m.chunks_exact(2)) {
             for c in 0..TILE {
@@ -59,25 +69,19 @@ pub(super) fn portable(
     })
 }
 
-/// Group by group, vector by vector; `dot` makes the eight sums of a group.
+/// Group by group, vector by vector; `unpack` makes the weights of a macro, `dot` the eight sums of a group.
 #[inline(always)]
 fn walk(
     view: &View,
     operands: &[Operand],
     acc: &mut [[f32; TILE]],
+    unpack: impl Fn(&Macro, &mut [Pair; PAIRS]),
     dot: impl Fn(&[Pair; PAIRS], &[i16; GROUP]) -> [i32; TILE],
 ) -> Result<(), usize> {
     let mut weights = [[0; 2 * TILE]; PAIRS];
     for (g, operands) in operands.chunks_exact(acc.len()).enumerate() {
         let block = view.group(g).map_err(|ReservedBits| g)?;
-        let zeros: [i32; TILE] = lanes(block.zeros);
-        for (i, pair) in weights.iter_mut().enumerate() {
-            let (even, odd) = (lanes(block.word(2 * i)), lanes(block.word(2 * i + 1)));
-            for c in 0..TILE {
-                pair[2 * c] = (even[c] - zeros[c]) as i16;
-                pair[2 * c + 1] = (odd[c] - zeros[c]) as i16;
-            }
-        }
+        unpack(&block, &mut weights);
         let mut scale = [0.0; TILE];
         for (scale, bits) in scale.iter_mut().zip(block.scales) {
             *scale = f64::from(fp::from_f16(bits));
@@ -106,11 +110,12 @@ fn lanes(word: u32) -> [i32; TILE] {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm256_add_epi32, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_set1_epi32,
-        _mm256_setzero_si256, _mm256_storeu_si256,
+        __m256i, _mm256_add_epi32, _mm256_and_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+        _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_si256,
+        _mm256_slli_epi32, _mm256_srlv_epi32, _mm256_storeu_si256, _mm256_sub_epi16,
     };
 
-    use super::{GROUP, Operand, PAIRS, Pair, TILE, View, walk};
+    use super::{GROUP, Macro, Operand, PAIRS, Pair, TILE, View, walk};
 
     /// [`super::TileDot`] with 16 products an instruction.
     #[target_feature(enable = "avx2")]
@@ -119,10 +124,41 @@ mod avx2 {
         operands: &[Operand],
         acc: &mut [[f32; TILE]],
     ) -> Result<(), usize> {
-        walk(view, operands, acc, |weights, m| {
+        walk(
+            view,
+            operands,
+            acc,
             // SAFETY: whoever called this function vouched for AVX2.
-            unsafe { dot(weights, m) }
-        })
+            |block, weights| unsafe { unpack(block, weights) },
+            // SAFETY: as above.
+            |weights, m| unsafe { dot(weights, m) },
+        )
+    }
+
+    /// The weights of a macro: nibble c of the even row in the low half of lane c, of the odd row in its high half.
+    ///
+    /// # Safety
+    /// The processor has AVX2.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn unpack(block: &Macro, weights: &mut [Pair; PAIRS]) {
+        // SAFETY: AVX2 is there; a Pair is 32 bytes, and the store asks for no alignment.
+        unsafe {
+            let places = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+            let nibble = _mm256_set1_epi32(15);
+            let zeros = _mm256_srlv_epi32(_mm256_set1_epi32(block.zeros as i32), places);
+            let zeros = _mm256_and_si256(zeros, nibble);
+            let zeros = _mm256_or_si256(zeros, _mm256_slli_epi32::<16>(zeros));
+            for (i, pair) in weights.iter_mut().enumerate() {
+                let even = _mm256_set1_epi32(block.word(2 * i) as i32);
+                let odd = _mm256_set1_epi32(block.word(2 * i + 1) as i32);
+                let even = _mm256_and_si256(_mm256_srlv_epi32(even, places), nibble);
+                let odd = _mm256_and_si256(_mm256_srlv_epi32(odd, places), nibble);
+                let both = _mm256_or_si256(even, _mm256_slli_epi32::<16>(odd));
+                let both = _mm256_sub_epi16(both, zeros);
+                _mm256_storeu_si256(pair.as_mut_ptr().cast::<__m256i>(), both);
+            }
+        }
     }
 
     /// The eight sums of a group. |q - z| <= 15 and |m| <= 32767, so 64 products stay far below 2^31.
@@ -135,15 +171,18 @@ mod avx2 {
         let mut out = [0; TILE];
         // SAFETY: AVX2 is there; a Pair and the array are 32 bytes, and neither load nor store asks for alignment.
         unsafe {
-            // Two sums, so that an addition need not wait for the one before it.
-            let mut sums = [_mm256_setzero_si256(); 2];
-            for (i, pair) in weights.iter().enumerate() {
+            let product = |i: usize| {
                 let both = i32::from(m[2 * i + 1]) << 16 | i32::from(m[2 * i] as u16);
-                let weights = _mm256_loadu_si256(pair.as_ptr().cast::<__m256i>());
-                let products = _mm256_madd_epi16(weights, _mm256_set1_epi32(both));
-                sums[i % 2] = _mm256_add_epi32(sums[i % 2], products);
+                let weights = _mm256_loadu_si256(weights[i].as_ptr().cast::<__m256i>());
+                _mm256_madd_epi16(weights, _mm256_set1_epi32(both))
+            };
+            // Two sums in registers, so that an addition need not wait for the one before it.
+            let mut sums = (_mm256_setzero_si256(), _mm256_setzero_si256());
+            for i in 0..PAIRS / 2 {
+                sums.0 = _mm256_add_epi32(sums.0, product(2 * i));
+                sums.1 = _mm256_add_epi32(sums.1, product(2 * i + 1));
             }
-            let sum = _mm256_add_epi32(sums[0], sums[1]);
+            let sum = _mm256_add_epi32(sums.0, sums.1);
             _mm256_storeu_si256(out.as_mut_ptr().cast::<__m256i>(), sum);
         }
         out
