@@ -8,7 +8,8 @@ mod unit_sys_support;
 use std::collections::VecDeque;
 
 use macromac_rtl::{
-    Harness, Pause, Sink, Source, Verilated, mm_tb_reader, mm_tb_reader_small, mm_tb_reader_staged, run,
+    Harness, Pause, Sink, Source, Verilated, mm_tb_reader, mm_tb_reader_small, mm_tb_reader_staged,
+    run,
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
