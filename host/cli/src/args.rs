@@ -276,7 +276,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "TYPE")]
     pub cache_type: Option<CacheType>,
     /// What the board's processor is charged for its part (rtl). It changes cycles, never results
-    #[arg(long, value_enum, value_name = "MODEL", default_value = "derived")]
+    #[arg(long, value_enum, value_name = "MODEL", default_value = "off")]
     pub ps_time: PsTimeArg,
     /// Factor on what it is charged (rtl)
     #[arg(long, value_name = "F", default_value_t = 1.0)]
@@ -284,6 +284,20 @@ pub struct ModelArgs {
     /// Threads; results do not depend on it [default: all cores]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+#[cfg_attr(not(feature = "rtl"), allow(dead_code))]
+impl ModelArgs {
+    /// What the PS is charged by, for people to read; `None` if it is not.
+    pub fn ps_model(&self) -> Option<String> {
+        let value = self.ps_time.to_possible_value();
+        let name = value.expect("no model is hidden").get_name().to_owned();
+        match (self.ps_time, self.ps_factor) {
+            (PsTimeArg::Off, _) => None,
+            (_, 1.0) => Some(name),
+            (_, factor) => Some(format!("{name} x {factor}")),
+        }
+    }
 }
 
 #[derive(clap::Args)]

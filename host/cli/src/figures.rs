@@ -33,11 +33,13 @@ pub struct Figures {
     /// Simulated kilohertz; `None` where no time passed.
     pub sim_khz: Option<f64>,
     profile: Profile,
+    /// Model that the PS was charged by; `None` if it was not.
+    ps_time: Option<String>,
 }
 
 impl Figures {
     /// Figures from what the device counted.
-    pub fn new(m: &Measured, profile: Profile) -> Self {
+    pub fn new(m: &Measured, profile: Profile, ps_time: Option<String>) -> Self {
         let per_port = |of: fn(&PortStalls) -> u64| {
             std::array::from_fn(|p| of(&m.end.stalls[p]) - of(&m.start.stalls[p]))
         };
@@ -60,6 +62,7 @@ impl Figures {
             figure: "rtl-cosim",
             sim_khz: (wall_ns > 0).then(|| pl_cycles as f64 / wall_ns as f64 * 1e6),
             profile,
+            ps_time,
         }
     }
 }
@@ -72,10 +75,13 @@ impl fmt::Display for Figures {
             writeln!(f, "cycles a generated token: {cycles:.0}")?;
             writeln!(
                 f,
-                "tokens a second: {rate:.2} at {mhz:.0} MHz, profile {} ({}; PL time alone, the \
-                 PS is not charged yet)",
+                "tokens a second: {rate:.2} at {mhz:.0} MHz, profile {} ({}; {})",
                 self.profile.name(),
-                self.figure
+                self.figure,
+                match &self.ps_time {
+                    None => "PL time alone, the PS is not charged".to_owned(),
+                    Some(model) => format!("PS charged by model {model}, nothing overlapped"),
+                }
             )?;
         }
         let s = &self.stalls;

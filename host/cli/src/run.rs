@@ -75,7 +75,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         ));
     }
     let figures = match (args.model.backend, g.measured, profile) {
-        (Backend::Rtl, Some(m), Some(p)) => Some(Figures::new(&m, p)),
+        (Backend::Rtl, Some(m), Some(p)) => Some(Figures::new(&m, p, args.model.ps_model())),
         _ => None,
     };
     output::note(&format!(
