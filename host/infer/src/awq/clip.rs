@@ -115,13 +115,13 @@ impl Trials {
         let min = w.iter().fold(0f32, |m, v| m.min(*v));
         let max = w.iter().fold(0f32, |m, v| m.max(*v));
         let mut scales = [f16::ZERO; BATCHES * LANES];
-        for t in 0..BATCHES * LANES {
+        for (t, scale) in scales.iter_mut().enumerate() {
             let trial = if t < ENDS * ENDS { t } else { 0 };
             let end = |i: usize| 1.0 - END_STEP * i as f32;
             let (low, high) = (min * end(trial / ENDS), max * end(trial % ENDS));
             // At least the smallest FP16, as in plain rounding. Divided before subtracted, for the difference may exceed FP32.
-            scales[t] = f16::from_f32(high / 15.0 - low / 15.0).max(f16::from_bits(1));
-            self.steps[t] = scales[t].to_f32();
+            *scale = f16::from_f32(high / 15.0 - low / 15.0).max(f16::from_bits(1));
+            self.steps[t] = scale.to_f32();
             self.zeros[t] = (-low / self.steps[t]).round_ties_even().clamp(0.0, 15.0);
         }
         measure(
@@ -220,8 +220,8 @@ fused! {
         }
         for r in 0..STRIPS {
             let mut total = 0.0;
-            for l in 0..PARTS {
-                total += sum[r][l];
+            for part in sum[r] {
+                total += part;
             }
             out[r] = total;
         }

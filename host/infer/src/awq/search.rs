@@ -39,7 +39,7 @@ pub struct Inputs {
 pub fn scales(w: &[f32], k: usize, group: usize, inputs: &Inputs, tied: &[usize]) -> Vec<f32> {
     let n = w.len() / k;
     // An odd step, for fused passes alternate between matrices with an even period.
-    let step = n / (SAMPLE / k).max(SAMPLE_ROWS) | 1;
+    let step = (n / (SAMPLE / k).max(SAMPLE_ROWS)) | 1;
     let sample: Vec<f32> = w.chunks_exact(k).step_by(step).flatten().copied().collect();
     let size = mean_of_tied(&inputs.size, tied);
     let weight = mean_of_tied(&relative_size(w, k, group), tied);
