@@ -192,7 +192,7 @@ fn two_runs_are_equal_cycle_by_cycle() {
         for round in 0..2 {
             check_step(&mut device, &matrices[0], round).unwrap();
             device
-                .elapse(std::time::Duration::from_nanos(1001))
+                .elapse(std::time::Duration::from_nanos(1001), 0)
                 .unwrap();
             check_step(&mut device, &matrices[1], round).unwrap();
         }

@@ -137,7 +137,7 @@ fn counters_tell_one_reason_for_every_idle_cycle() {
     // Stopped, all but the cycle counter stand still, so the sums can be compared.
     device.platform_mut().stop().unwrap();
     let after = device.counters().unwrap().unwrap();
-    device.elapse(Duration::from_micros(3)).unwrap();
+    device.elapse(Duration::from_micros(3), 0).unwrap();
     let later = device.counters().unwrap().unwrap();
     assert_eq!(
         (later.steps, later.strips, later.stalls),

@@ -99,7 +99,7 @@ fn the_stream_runs_ahead_of_the_processor() {
         let mut cycles = 0;
         for step in 0..6 {
             device
-                .elapse(std::time::Duration::from_nanos(5 * pause))
+                .elapse(std::time::Duration::from_nanos(5 * pause), 0)
                 .unwrap();
             let before = device.platform().cycle();
             check_step(&mut device, &matrices[step % 2], step as u64).unwrap();

@@ -161,12 +161,12 @@ pub trait Accelerator {
         self.finish(ticket, y.len(), y)
     }
 
-    /// Charges time that the PS spends computing. The simulated board lets its PL clock run on meanwhile; a real device ignores it,
-    /// since real time passes by itself.
+    /// Charges time that the PS spends computing, and the bytes that it moves from and to memory meanwhile. The simulated board
+    /// lets its PL clock run on; a real device ignores it, since real time passes by itself.
     ///
     /// # Errors
     /// If the device reports a fault meanwhile.
-    fn elapse(&mut self, ps: Duration) -> Result<(), DriverError>;
+    fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError>;
 
     /// Brings a device back after a fault: everything in flight is dropped, the program must be set again.
     ///

@@ -456,8 +456,8 @@ impl<P: Platform> Accelerator for Device<P> {
         Ok(())
     }
 
-    fn elapse(&mut self, ps: Duration) -> Result<(), DriverError> {
-        let elapsed = self.platform.elapse(ps);
+    fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {
+        let elapsed = self.platform.elapse(ps, bytes);
         self.lost(elapsed)
     }
 

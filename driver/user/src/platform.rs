@@ -171,11 +171,11 @@ pub trait Platform {
     /// If the device does not become idle.
     fn reset(&mut self) -> Result<(), DriverError>;
 
-    /// Charges PS time to the simulated clock; nothing on real hardware.
+    /// Charges PS time to the simulated clock, and `bytes` of the PS's traffic to the simulated memory; nothing on real hardware.
     ///
     /// # Errors
     /// If the simulation failed meanwhile.
-    fn elapse(&mut self, ps: Duration) -> Result<(), DriverError>;
+    fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError>;
 
     /// Performance counters.
     ///

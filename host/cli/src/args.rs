@@ -7,6 +7,7 @@ use macromac_driver::Profile;
 use macromac_format::{Head, Packing};
 use macromac_infer::Format;
 use macromac_infer::kernels::cache::CacheType;
+use macromac_infer::kernels::time::Profile as PsProfile;
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -29,6 +30,8 @@ pub enum Command {
     SynthCheckpoint(SynthArgs),
     /// Print the token ids of a text
     Tokenize(TokenizeArgs),
+    /// Measure tokens a second on the simulated board
+    Bench(crate::bench::BenchArgs),
     /// Measure how well a model predicts a text
     Perplexity(crate::perplexity::PerplexityArgs),
     /// Measure how well a model answers the questions of a task
@@ -109,6 +112,18 @@ pub enum PsTimeArg {
     Paper,
     /// Nothing
     Off,
+}
+
+impl PsTimeArg {
+    /// The cost model; `None` charges nothing.
+    pub fn profile(self) -> Option<PsProfile> {
+        match self {
+            PsTimeArg::Derived => Some(PsProfile::Derived),
+            PsTimeArg::Successor => Some(PsProfile::Successor),
+            PsTimeArg::Paper => Some(PsProfile::Paper),
+            PsTimeArg::Off => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

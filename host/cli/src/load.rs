@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use macromac_infer::kernels::cache::CacheType;
-use macromac_infer::kernels::time::{Coherency, Profile as PsProfile, PsTime};
+use macromac_infer::kernels::time::{Coherency, PsTime};
 use macromac_infer::{Model, PackOptions, Settings, Source, Tokenizer, pack};
 
-use crate::args::{Backend, ModelArgs, PsTimeArg};
+use crate::args::{Backend, ModelArgs};
 use crate::{demo, output};
 
 /// A model and what belongs to it.
@@ -86,12 +86,10 @@ pub fn ready(args: &ModelArgs, source: Source, tokenizer: Option<Tokenizer>) -> 
     );
     let source = Arc::new(source);
     let mut model = Model::load(source.clone())?;
-    let profile = match (args.backend, args.ps_time) {
+    let profile = match args.backend {
         // The others keep no time.
-        (Backend::Golden | Backend::Cpu, _) | (_, PsTimeArg::Off) => None,
-        (Backend::Rtl, PsTimeArg::Derived) => Some(PsProfile::Derived),
-        (Backend::Rtl, PsTimeArg::Successor) => Some(PsProfile::Successor),
-        (Backend::Rtl, PsTimeArg::Paper) => Some(PsProfile::Paper),
+        Backend::Golden | Backend::Cpu => None,
+        Backend::Rtl => args.ps_time.profile(),
     };
     model.settings = Settings {
         cache: args.cache_type.unwrap_or(match args.backend {

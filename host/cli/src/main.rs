@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod args;
+mod bench;
 mod demo;
 mod device;
 mod eval;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Eval(eval::Task::Wnli(a)) => eval::wnli(&a),
         Command::Size(a) => size::size(&a),
         Command::Heads(a) => heads::heads(&a),
+        Command::Bench(a) => bench::bench(&a),
         Command::Score(a) => score::score(&a),
     };
     match result {

@@ -1,14 +1,16 @@
 //! `macromac synth-checkpoint`.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
+use macromac_format::Head;
 use macromac_format::manifest::SIDE_FILES;
 use macromac_infer::autoawq::read_quantization;
 use macromac_infer::synth::synthesize;
+use macromac_infer::{Checkpoint, PackOptions, pack_with};
 
 use crate::args::SynthArgs;
 use crate::output;
@@ -49,6 +51,25 @@ pub fn synth(args: &SynthArgs) -> Result<()> {
         args.seed
     ))?;
     Ok(())
+}
+
+/// Packs random weights of a shape into an image in the folder `place`; returns the image.
+pub fn image(model: &Path, place: &Path, head: Head) -> Result<PathBuf> {
+    let files = files(model)?;
+    let files: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(name, bytes)| (*name, bytes.as_slice()))
+        .collect();
+    let (checkpoint, image) = (place.join("checkpoint"), place.join("image"));
+    synthesize(&checkpoint, &files, 0, |_| {})?;
+    let options = PackOptions {
+        head: Some(head),
+        ..PackOptions::default()
+    };
+    pack_with(&Checkpoint::open(&checkpoint)?, &image, &options, |_| {})?;
+    std::fs::remove_dir_all(&checkpoint)
+        .with_context(|| format!("{}: cannot remove", checkpoint.display()))?;
+    Ok(image)
 }
 
 /// `config.json` and what goes beside it: of the model that the program carries along, or of a folder.

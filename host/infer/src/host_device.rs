@@ -156,7 +156,7 @@ impl<P: Product> Accelerator for HostDevice<P> {
         Ok(())
     }
 
-    fn elapse(&mut self, _ps: Duration) -> Result<(), DriverError> {
+    fn elapse(&mut self, _ps: Duration, _bytes: u64) -> Result<(), DriverError> {
         Ok(())
     }
 

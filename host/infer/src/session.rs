@@ -17,7 +17,7 @@ use macromac_format::model::PASSES_PER_LAYER;
 
 use crate::InferError;
 use crate::clock::Clock;
-use crate::kernels::time::Kernel;
+use crate::kernels::time::{Charge, Kernel};
 use crate::kernels::vector::peak;
 use crate::model::Model;
 use cache::Cache;
@@ -91,6 +91,25 @@ impl<'a> Session<'a> {
     /// often has more than one saves the change of program.
     pub fn expect_vectors(&mut self, vectors: usize) {
         self.decode_vectors = vectors.clamp(1, self.device.batch());
+    }
+
+    /// Advances by `positions` whose keys and values are zeros: for measurements of time, which does not depend on them.
+    pub fn pretend(&mut self, positions: usize) {
+        let a = self.model.architecture();
+        let zeros = vec![0.0; a.kv_width()];
+        for layer in 0..a.num_hidden_layers {
+            (0..positions).for_each(|_| self.cache.push(layer, &zeros, &zeros));
+        }
+        self.position += positions;
+    }
+
+    /// Lets the device's time run on by what the PS did since the last step, and tells what it was charged in all.
+    ///
+    /// # Errors
+    /// If the device reports a fault meanwhile.
+    pub fn settle(&mut self) -> Result<Charge, InferError> {
+        self.clock.tell(self.device)?;
+        Ok(self.clock.spent())
     }
 
     /// Feeds one token without asking for logits.

@@ -223,8 +223,8 @@ impl<D: Accelerator> Accelerator for Recorder<D> {
     ) -> Result<(), DriverError> {
         self.inner.read_rows(ticket, vector, first, out)
     }
-    fn elapse(&mut self, ps: Duration) -> Result<(), DriverError> {
-        self.inner.elapse(ps)
+    fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {
+        self.inner.elapse(ps, bytes)
     }
     fn reset(&mut self) -> Result<(), DriverError> {
         self.inner.reset()

@@ -432,8 +432,8 @@ impl Platform for Board {
         Ok(())
     }
 
-    fn elapse(&mut self, ps: Duration) -> Result<(), DriverError> {
-        self.elapse_moving(ps, 0, 0)
+    fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {
+        self.elapse_moving(ps, bytes, 0)
     }
 
     fn counters(&mut self) -> Result<Counters, DriverError> {

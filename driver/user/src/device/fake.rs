@@ -207,7 +207,7 @@ impl Platform for Fake {
         Ok(())
     }
 
-    fn elapse(&mut self, _ps: Duration) -> Result<(), DriverError> {
+    fn elapse(&mut self, _ps: Duration, _bytes: u64) -> Result<(), DriverError> {
         Ok(())
     }
 
