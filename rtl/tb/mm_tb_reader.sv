@@ -9,7 +9,7 @@ module mm_tb_reader
   import mm_pkg::*;
 #(
   /// As mm_axi_reader.
-  parameter bit          Staged         = 1'b0,
+  parameter int unsigned Staged         = 0,
   /// As mm_axi_reader.
   parameter int unsigned BurstBeats     = 64,
   /// As mm_axi_reader.
@@ -72,7 +72,7 @@ module mm_tb_reader
   logic [$clog2(FifoStrips+1)-1:0] level;
 
   mm_axi_reader #(
-    .Staged        (Staged),
+    .Staged        (Staged != 0),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
     .CreditBeats   (FifoStrips)

@@ -96,14 +96,14 @@ fn the_processor_gets_what_it_is_charged_for_and_is_felt() {
             cycles: 10_000,
         });
         let mut taken = 0;
-        let mut asked = [0; 4];
+        let mut asked = [0u64; 4];
         for cycle in 1..=10_000 {
             memory.tick(cycle);
-            for port in 0..4 {
+            for (port, asked) in asked.iter_mut().enumerate() {
                 if memory.ready(port, Channel::ReadAddress) {
                     let base = ((port as u64) << 24) + placement::PHASES[port] as u64;
-                    memory.read(port, cycle, base + asked[port] * 1024, 64);
-                    asked[port] += 1;
+                    memory.read(port, cycle, base + *asked * 1024, 64);
+                    *asked += 1;
                 }
                 taken += u32::from(memory.read_beat(port, cycle + 1));
             }
