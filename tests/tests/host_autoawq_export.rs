@@ -21,6 +21,7 @@ fn options(format: Format, calibrated: bool) -> PackOptions {
         calibration: calibrated.then_some(Calibration { tokens, window: 64 }),
         head: Some(Head::Fp16),
         format,
+        ..PackOptions::default()
     }
 }
 

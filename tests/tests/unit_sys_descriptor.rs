@@ -64,8 +64,8 @@ fn expected(d: &Descriptor) -> Handed {
     step = step << 16 | u128::from(d.report_tile_rows);
     step = step << 5 | vectors;
     step = step << 1 | u128::from(d.macro_strips == 17);
-    step = step << 18 | groups * vectors;
-    step = step << 20 | rows * vectors;
+    step = (step << 18) | (groups * vectors);
+    step = (step << 20) | (rows * vectors);
     step = step << 1 | u128::from(d.flags & FLAG_INTERRUPT);
     Handed {
         segments: d.weights,

@@ -1,7 +1,8 @@
 //! `macromac bench`: tokens a second on the board, simulated.
 //!
 //! A row is a number of units: tokens to generate, or rounds of batches to read. The model of the device runs them all; the
-//! verilated device runs a few, the first and the last among them, and the model's time stands in for the others.
+//! verilated device runs a few, the first and the last among them; for the others the model's time stands in, multiplied by what
+//! it missed where both ran.
 
 mod device;
 mod report;

@@ -82,17 +82,25 @@ impl Row {
         let sum = |units: &Units| units.cycles.iter().map(|(_, c)| *c).sum::<u64>();
         let (estimate, twice) = (sum(model), sum(doubled));
         let (ran, wall) = rtl.unwrap_or_default();
-        let mut total = estimate;
-        let mut error: Option<f64> = None;
-        for (unit, cycles) in &ran.cycles {
+        let guessed: u64 = ran
+            .cycles
+            .iter()
+            .map(|(unit, _)| model.cycles[*unit].1)
+            .sum();
+        let rtl_cycles = sum(&ran);
+        // What the RTL did not run is the model's, corrected by what the model missed where both ran.
+        let total = match guessed {
+            0 => estimate as f64,
+            _ => estimate as f64 * rtl_cycles as f64 / guessed as f64,
+        };
+        let errors = ran.cycles.iter().map(|(unit, cycles)| {
             let guess = model.cycles[*unit].1;
-            total = total - guess + cycles;
-            let off = (guess as f64 / *cycles as f64 - 1.0) * 100.0;
-            error = Some(error.map_or(off, |e| if off.abs() > e.abs() { off } else { e }));
-        }
+            (guess as f64 / *cycles as f64 - 1.0) * 100.0
+        });
+        let error = errors.max_by(|a, b| a.abs().total_cmp(&b.abs()));
         let (positions, tokens) = (model.cycles.len(), test.tokens as f64);
         let clock = board.clock_hz as f64;
-        let per_token = total as f64 / tokens;
+        let per_token = total / tokens;
         let rate = clock / per_token;
         let vectors = if test.prompt { board.batch } else { 1 };
         let rounds = match test.prompt {
@@ -101,7 +109,6 @@ impl Row {
         };
         let moved = board.bytes(!test.prompt, vectors) * rounds as u64 + model.ps.ddr_bytes;
         let bytes = moved as f64 / tokens;
-        let rtl_cycles = sum(&ran);
         Row {
             test: test.name(),
             profile: board.profile.name(),
