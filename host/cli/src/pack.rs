@@ -6,7 +6,7 @@ use anyhow::Result;
 use macromac_format::{Head, Packing};
 use macromac_infer::{Calibration, Checkpoint, Format, PackOptions, Source, Tokenizer, pack_with};
 
-use crate::args::{Method, PackArgs, QuantizerArgs};
+use crate::args::{FormatArg, Method, PackArgs, QuantizerArgs, VersionArg};
 use crate::{output, packing, text};
 
 /// Tokens of a calibration window.
@@ -17,6 +17,10 @@ pub fn pack(args: &PackArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         macromac_infer::set_threads(threads.into())?;
     }
+    anyhow::ensure!(
+        args.format == FormatArg::Image || args.format_version == VersionArg::Single,
+        "--format-version 2: expected --format image, for only images have a format version; leave it out"
+    );
     let checkpoint = open(args)?;
     let mut options = options(
         &args.quantizer,

@@ -5,7 +5,8 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{names, refuses, run, s, stderr, stdout};
+use common::{DEMO, names, refuses, run, s, stderr, stdout};
+use macromac_format::{Image, QuantMatrix};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -227,9 +228,58 @@ fn an_autoawq_checkpoint_goes_out_and_comes_back() {
         ],
         &["--head int4", "expected fp16", "leave --head out"],
     );
+    let second = ["--format", "autoawq", "--format-version", "2"];
+    refuses(
+        &[&["pack", TINY, "-o", s(&out)][..], &second].concat(),
+        &["--format-version 2", "expected --format image"],
+    );
     refuses(
         &["pack", TINY, "-o", s(&out), "--format", "gguf"],
         &["gguf", "image, autoawq"],
     );
     assert_eq!(names(dir.path()), ["autoawq", "image"]);
+}
+
+/// Groups of 128 by AWQ: the two blocks of a group have one scale and one zero, as by rounding.
+#[test]
+fn awq_quantizes_in_groups_of_128() {
+    let dir = tempfile::tempdir().unwrap();
+    let [shape, checkpoint, image, text] =
+        ["shape", "checkpoint", "image", "text"].map(|name| dir.path().join(name));
+    fs::create_dir(&shape).unwrap();
+    for name in [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+    ] {
+        fs::copy(Path::new(DEMO).join(name), shape.join(name)).unwrap();
+    }
+    // 704 is no multiple of 128.
+    let config = fs::read_to_string(Path::new(DEMO).join("config.json")).unwrap();
+    let wider = config.replace("\"intermediate_size\": 704", "\"intermediate_size\": 768");
+    assert_ne!(wider, config);
+    fs::write(shape.join("config.json"), wider).unwrap();
+    ok(&[
+        "synth-checkpoint",
+        "--config",
+        s(&shape),
+        "-o",
+        s(&checkpoint),
+    ]);
+    fs::write(&text, "Once upon a time there was a dog. ".repeat(60)).unwrap();
+    let how = ["--group-size", "128", "--head", "int8", "--calib", s(&text)];
+    let said = ok(&[&["pack", s(&checkpoint), "-o", s(&image)][..], &how].concat());
+    assert!(
+        said.contains("AWQ INT4, asymmetric, group size 128"),
+        "{said}"
+    );
+    let image = Image::open(&image).unwrap();
+    // The layers' passes: in an INT8 head high and low blocks alternate.
+    let head = image.manifest().passes.len() - 1;
+    for (pass, p) in image.manifest().passes[..head].iter().enumerate() {
+        let m = QuantMatrix::from_segments(p.shape[0], p.shape[1], image.segments(pass)).unwrap();
+        for (scales, zeros) in m.scales.chunks(2).zip(m.zeros.chunks(2)) {
+            assert_eq!((scales[0], zeros[0]), (scales[1], zeros[1]), "{}", p.name);
+        }
+    }
 }
