@@ -22,9 +22,11 @@ mod program;
 mod registers;
 pub mod timing;
 mod violation;
+mod watch;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
 pub use ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use timing::{MemoryTiming, PortConfig};
 pub use violation::{Checked, Interface, Rule, Violation};
+pub use watch::{Run, Traffic};
