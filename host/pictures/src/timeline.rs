@@ -109,8 +109,11 @@ pub fn draw(trace: &Value) -> Result<String> {
         16.0,
         "start",
         &format!(
-            "One generated token of {}: {:.2} ms",
-            about["model"].as_str().unwrap_or("?"),
+            "One generated token, {}: {:.2} ms",
+            match about["model"].as_str().unwrap_or("?") {
+                "qwen2.5-0.5b" => "Qwen2.5-0.5B's shape",
+                other => other,
+            },
             (end - begin) / 1e3
         ),
     );
@@ -134,8 +137,10 @@ pub fn draw(trace: &Value) -> Result<String> {
         "the whole token, ms",
         1e3,
     );
-    let layer = format!("layer {middle}, enlarged; microseconds");
-    panel(&mut svg, &spans, zoom, 436.0, &layer, 1.0);
+    let layer = format!(
+        "layer {middle} of it, enlarged, microseconds; the ports run ahead, as far as the prefetch lets them"
+    );
+    panel(&mut svg, &spans, zoom, 414.0, &layer, 1.0);
     Ok(svg.done())
 }
 
@@ -197,7 +202,7 @@ fn panel(svg: &mut Svg, spans: &[Span], (from, to): (f64, f64), top: f64, title:
     while tick * unit <= to - from {
         let at = x(from + tick * unit);
         svg.line((at, top), (at, bottom), GRID);
-        let digits = usize::from(step < 1.0);
+        let digits = (-step.log10().floor()).max(0.0) as usize;
         svg.text(
             (at, bottom + 14.0),
             11.0,
@@ -222,7 +227,7 @@ fn panel(svg: &mut Svg, spans: &[Span], (from, to): (f64, f64), top: f64, title:
             // A light seam between neighbours of one colour.
             let seam = if b - a > 3.0 { 0.6 } else { 0.0 };
             svg.rect((a, y), (b - a - seam, ROW), colour(&s.name), &hint);
-            let room = (b - a) / 6.2;
+            let room = (b - a) / 6.6;
             if (s.name.len() as f64) < room {
                 label(svg, ((a + b) / 2.0, y + 14.0), &s.name);
             }
@@ -231,12 +236,22 @@ fn panel(svg: &mut Svg, spans: &[Span], (from, to): (f64, f64), top: f64, title:
     svg.line((LEFT, bottom), (LEFT + WIDTH, bottom), INK);
 }
 
-/// A name on its span: dark on a light edge, so that it is read on every colour.
+/// A name on its span: white on dark colours, dark on light ones.
 fn label(svg: &mut Svg, (x, y): (f64, f64), name: &str) {
+    let ink = if is_light(colour(name)) {
+        INK
+    } else {
+        "#ffffff"
+    };
     svg.raw(&format!(
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10\" text-anchor=\"middle\" fill=\"#111\" stroke=\"#fff\" stroke-width=\"2.5\" paint-order=\"stroke\" \
-         stroke-opacity=\"0.75\">{name}</text>"
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10.5\" text-anchor=\"middle\" fill=\"{ink}\">{name}</text>"
     ));
+}
+
+/// Whether dark text is read better than white on a colour `#rrggbb`: by its luma.
+fn is_light(colour: &str) -> bool {
+    let part = |at: usize| u32::from_str_radix(&colour[at..at + 2], 16).unwrap_or(0);
+    299 * part(1) + 587 * part(3) + 114 * part(5) > 150_000
 }
 
 /// The next of 1, 2, 5, 10, ... from `value` on.
@@ -255,6 +270,12 @@ mod tests {
     #[test]
     fn steps_are_round() {
         assert_eq!([0.7, 1.0, 1.2, 30.0].map(nice), [1.0, 1.0, 2.0, 50.0]);
+    }
+
+    #[test]
+    fn text_is_dark_on_light_colours_only() {
+        assert!(is_light("#f2c14e") && is_light("#7fb8e6"));
+        assert!(!is_light("#1f77b4") && !is_light("#5b5b5b"));
     }
 
     #[test]

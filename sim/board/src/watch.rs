@@ -1,6 +1,6 @@
 //! When data crossed the memory ports: for pictures of a run. It looks and never touches, so a watched run takes the same cycles.
 
-use crate::timing::PORTS;
+use macromac_ddr::timing::PORTS;
 
 /// Cycles without a beat that end a [`Run`].
 const PAUSE: u64 = 24;
