@@ -10,11 +10,11 @@ use macromac_format::regs;
 
 use crate::buffers::Owner;
 use crate::config::BoardConfig;
-use crate::ddr::PsTraffic;
 use crate::inject::Injector;
 use crate::machine::Machine;
 use crate::program;
 use crate::violation::{Interface, Rule, Violation};
+use macromac_ddr::PsTraffic;
 
 /// Cycles of silence after which a waiting processor looks at the error register.
 const LOOK: u64 = 200_000;

@@ -8,12 +8,12 @@ use macromac_rtl::{mm_top, mm_top_kv260, mm_top_kv260_b1, mm_top_kv260_b16};
 use crate::axi::{Attributes, Limits, LiteMaster, LiteRequest, ReadSlave, World, WriteSlave};
 use crate::buffers::{Buffers, Owner};
 use crate::config::BoardConfig;
-use crate::ddr::PsTraffic;
 use crate::inject::Injector;
 use crate::memory::Memory;
 use crate::pins;
-use crate::timing::{MemoryTiming, PORTS};
 use crate::violation::{Checked, Interface, Rule, Violation};
+use macromac_ddr::PsTraffic;
+use macromac_ddr::timing::{MemoryTiming, PORTS};
 
 /// Longest burst of the contract (`BurstBeats`).
 const BURST_BEATS: u32 = 64;
