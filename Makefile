@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 ps-table ps-report clean
+.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 ps-table ps-report bench sensitivity pictures bench-tables clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,20 @@ ps-table:  ## derive the PS time table from the compiled aarch64 loops (llvm-mca
 
 ps-report:  ## print the PS's time of whole tokens, and the cross-check with the paper
 	@cargo run --release --quiet --package macromac-ps --bin ps-report
+
+bench:  ## tokens a second by the RTL, the paper's tables beside ours, sensitivity: docs/results, docs/bench.md (half an hour; `scripts/bench --list`)
+	@scripts/setup
+	@scripts/bench rows operations sensitivity paper
+
+sensitivity:  ## the table of sensitivity alone, by the model (minutes)
+	@scripts/bench sensitivity
+
+pictures:  ## a token as a timeline, and what bounds it: docs/pictures, from a run by the RTL and the rows of `make bench`
+	@scripts/setup
+	@scripts/bench pictures
+
+bench-tables:  ## put docs/results into the pages
+	@scripts/bench-tables
 
 clean:  ## remove everything that was built
 	cargo clean

@@ -58,11 +58,15 @@ impl<'a> Board<'a> {
     }
 
     /// The model of the device and its memory.
-    pub fn model(&self) -> ModelDevice {
+    pub fn model(&self) -> Result<ModelDevice> {
         let mut config =
             ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
         (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
-        ModelDevice::new(config, self.weights.shapes.clone(), self.weights.packing())
+        Ok(ModelDevice::new(
+            config,
+            self.weights.shapes.clone(),
+            self.weights.packing(),
+        ))
     }
 
     /// Multiply-adds of a token in the accelerator.

@@ -1,5 +1,8 @@
 //! Running the units of a row.
 
+use std::path::Path;
+use std::time::Instant;
+
 use anyhow::Result;
 use macromac_driver::Accelerator;
 use macromac_infer::clock::Spent;
@@ -37,10 +40,10 @@ pub fn row(args: &BenchArgs, board: &Board, test: Test) -> Result<Row> {
     let twice = board.weights.model(&board.setup, 2.0)?;
     let count = test.tokens.div_ceil(test.step(board.batch));
     let all: Vec<usize> = (0..count).collect();
-    let doubled = run(&twice, board.model().accelerator(), test, &all)?;
+    let doubled = run(&twice, board.model()?.accelerator(), test, &all)?;
     let mut ran = Vec::new();
     for repetition in 0..args.repetitions {
-        let estimate = run(&once, board.model().accelerator(), test, &all)?;
+        let estimate = run(&once, board.model()?.accelerator(), test, &all)?;
         let rtl = match args.backend {
             Timer::Model => None,
             Timer::Rtl => {
@@ -65,19 +68,13 @@ pub fn row(args: &BenchArgs, board: &Board, test: Test) -> Result<Row> {
         ran.push(Ran { estimate, rtl });
     }
     if let (Some(path), Timer::Model) = (&args.timeline, args.backend) {
-        let (_, timeline) = traced(board, &mut board.model(), &once, test, &all)?;
+        let (_, timeline) = traced(board, &mut board.model()?, &once, test, &all)?;
         write(path, board, test, &timeline, "model")?;
     }
     Ok(Row::new(board, test, &ran, &doubled))
 }
 
-fn write(
-    path: &std::path::Path,
-    board: &Board,
-    test: Test,
-    timeline: &Timeline,
-    figure: &str,
-) -> Result<()> {
+fn write(path: &Path, board: &Board, test: Test, timeline: &Timeline, figure: &str) -> Result<()> {
     let about = json!({
         "program": "macromac bench",
         "model": board.weights.name,
@@ -137,7 +134,7 @@ pub fn run(
     test: Test,
     units: &[usize],
 ) -> Result<Units> {
-    let mut measured = Units::default();
+    let (mut measured, begun) = (Units::default(), Instant::now());
     let batch = device.batch();
     let mut session = Session::new(model, device);
     session.log_kernels();
@@ -152,9 +149,17 @@ pub fn run(
             session.logits_after(0)?;
         }
         measured.ps = session.settle()?;
-        measured
-            .cycles
-            .push((*unit, cycles(&mut session)? - before));
+        let taken = cycles(&mut session)? - before;
+        measured.cycles.push((*unit, taken));
+        // The model is done before anybody reads this.
+        if begun.elapsed().as_secs() >= 5 {
+            output::note(&format!(
+                "  {} of {}: {taken} cycles; {:.0} s",
+                measured.cycles.len(),
+                units.len(),
+                begun.elapsed().as_secs_f64()
+            ));
+        }
     }
     measured.kernels = session.log_kernels();
     Ok(measured)
