@@ -135,6 +135,7 @@ pub fn run(
     units: &[usize],
 ) -> Result<Units> {
     let (mut measured, begun) = (Units::default(), Instant::now());
+    let mut told = begun;
     let batch = device.batch();
     let mut session = Session::new(model, device);
     session.log_kernels();
@@ -152,7 +153,8 @@ pub fn run(
         let taken = cycles(&mut session)? - before;
         measured.cycles.push((*unit, taken));
         // The model is done before anybody reads this.
-        if begun.elapsed().as_secs() >= 5 {
+        if told.elapsed().as_secs() >= 5 {
+            told = Instant::now();
             output::note(&format!(
                 "  {} of {}: {taken} cycles; {:.0} s",
                 measured.cycles.len(),
