@@ -62,11 +62,17 @@ impl<'a> Board<'a> {
         let mut config =
             ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
         (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
-        Ok(ModelDevice::new(
-            config,
-            self.weights.shapes.clone(),
-            self.weights.packing(),
-        ))
+        let shapes = &self.weights.shapes;
+        Ok(ModelDevice::new(config, shapes, self.weights.packing())?.shortened())
+    }
+
+    /// The same with every layer stepped: for a look at single passes.
+    pub fn whole_model(&self) -> Result<ModelDevice> {
+        let mut config =
+            ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
+        (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
+        let shapes = &self.weights.shapes;
+        Ok(ModelDevice::new(config, shapes, self.weights.packing())?)
     }
 
     /// Multiply-adds of a token in the accelerator.

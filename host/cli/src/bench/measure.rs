@@ -68,7 +68,7 @@ pub fn row(args: &BenchArgs, board: &Board, test: Test) -> Result<Row> {
         ran.push(Ran { estimate, rtl });
     }
     if let (Some(path), Timer::Model) = (&args.timeline, args.backend) {
-        let (_, timeline) = traced(board, &mut board.model()?, &once, test, &all)?;
+        let (_, timeline) = traced(board, &mut board.whole_model()?, &once, test, &all)?;
         write(path, board, test, &timeline, "model")?;
     }
     Ok(Row::new(board, test, &ran, &doubled))
