@@ -62,17 +62,13 @@ impl<'a> Board<'a> {
         let mut config =
             ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
         (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
-        let shapes = &self.weights.shapes;
-        Ok(ModelDevice::new(config, shapes, self.weights.packing())?.shortened())
+        let shapes = self.weights.shapes.clone();
+        Ok(ModelDevice::new(config, shapes, self.weights.packing()))
     }
 
-    /// The same with every layer stepped: for a look at single passes.
+    /// The same for a look at single passes: a model that leaves equal layers out must not do so here.
     pub fn whole_model(&self) -> Result<ModelDevice> {
-        let mut config =
-            ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
-        (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
-        let shapes = &self.weights.shapes;
-        Ok(ModelDevice::new(config, shapes, self.weights.packing())?)
+        self.model()
     }
 
     /// Multiply-adds of a token in the accelerator.
