@@ -3,6 +3,7 @@
 //!
 //! Everything is integer arithmetic on memory clocks (tCK), so a run repeats to the cycle on every machine.
 //!
+//! * [`buffers`]: who owns which addresses;
 //! * [`timing`]: what a memory is to a port, and memories simpler than this one;
 //! * [`jedec`]: what the standard says of the devices; nothing in it is fitted;
 //! * [`map`]: which bank, row and column an address is;
@@ -15,6 +16,7 @@
 //!
 //! What of it is measured, and how well: `docs/memory.md`.
 
+pub mod buffers;
 pub mod calibration;
 pub mod config;
 mod dram;

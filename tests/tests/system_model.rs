@@ -1,0 +1,194 @@
+//! The model of the device (`sim/timing`) against the RTL on the simulated board: the same calls through the driver's queue code, and
+//! every counter of both after each of them.
+
+use std::time::Duration;
+
+use macromac_board::timing::PORTS;
+use macromac_board::{Board, BoardConfig, DdrConfig, DdrRate, MemoryModel, PortConfig};
+use macromac_driver::{Accelerator, Counters, Device, PassShape, PassWeights, Profile};
+use macromac_format::{Layout, Packing};
+use macromac_timing::{ModelConfig, ModelDevice, ModelMemory};
+
+/// The largest miss of a case that is let through, as a fraction of its cycles. The aim is none at all.
+const LIMIT: f64 = 0.005;
+
+/// A program, and what the PS does between its steps.
+struct Case {
+    name: &'static str,
+    profile: Profile,
+    batch: u32,
+    packing: Packing,
+    memory: ModelMemory,
+    /// [N, K] of each pass of the ring.
+    passes: Vec<[usize; 2]>,
+    vectors: usize,
+    /// Steps of each pass that take turns.
+    lanes: usize,
+    /// Nanoseconds and bytes that the PS is busy with before each step, in turns.
+    gaps: Vec<(u64, u64)>,
+    rounds: usize,
+}
+
+impl Case {
+    fn shapes(&self) -> Vec<PassShape> {
+        let shape = |p: &[usize; 2]| PassShape { n: p[0], k: p[1] };
+        self.passes.iter().map(shape).collect()
+    }
+
+    fn board(&self) -> Device<Board> {
+        let memory = match self.memory {
+            ModelMemory::Simple(ports, _) => MemoryModel::Simple(ports),
+            ModelMemory::Ddr4(ddr) => MemoryModel::Ddr4(ddr),
+        };
+        let mut config = BoardConfig::new(self.seed(), memory).with_profile(self.profile);
+        config.batch = self.batch;
+        let zeros: Vec<Vec<u8>> = self
+            .shapes()
+            .iter()
+            .map(|shape| {
+                let layout = Layout::new(shape.n, shape.k);
+                vec![0; layout.tile_rows() * self.packing.tile_bytes(layout.groups())]
+            })
+            .collect();
+        let weights: Vec<PassWeights> = self
+            .shapes()
+            .into_iter()
+            .zip(&zeros)
+            .map(|(shape, zeros)| PassWeights {
+                shape,
+                packing: self.packing,
+                segments: [zeros; 4],
+            })
+            .collect();
+        Device::new(Board::new(config).unwrap(), &weights).unwrap()
+    }
+
+    fn seed(&self) -> u64 {
+        match self.memory {
+            ModelMemory::Simple(_, seed) => seed,
+            ModelMemory::Ddr4(_) => 1,
+        }
+    }
+
+    fn model(&self) -> ModelDevice {
+        let clock = self.profile.clock_hz();
+        let mut config = ModelConfig::new(self.profile, clock, self.memory);
+        config.batch = self.batch as usize;
+        ModelDevice::new(config, &self.shapes(), self.packing).unwrap()
+    }
+
+    /// Counters after every step, and whether rows came in parts.
+    fn run(&self, device: &mut dyn Accelerator) -> Vec<Counters> {
+        let turns = |pass| std::iter::repeat_n(pass, self.lanes);
+        let program: Vec<usize> = (0..self.passes.len()).flat_map(turns).collect();
+        device.set_program(&program, self.vectors).unwrap();
+        let mut counters = vec![device.counters().unwrap().unwrap()];
+        let mut gaps = self.gaps.iter().cycle();
+        let mut open = std::collections::VecDeque::new();
+        for round in 0..self.rounds {
+            for pass in &program {
+                if open.len() == self.lanes {
+                    let (ticket, n) = open.pop_front().unwrap();
+                    // Part of the rows first, where they are reported.
+                    device.wait_rows(ticket, n / 2).unwrap();
+                    device.wait_rows(ticket, n).unwrap();
+                    counters.push(device.counters().unwrap().unwrap());
+                }
+                let (ns, bytes) = gaps.next().unwrap();
+                device.elapse(Duration::from_nanos(*ns), *bytes).unwrap();
+                let PassShape { n, k } = device.passes()[*pass];
+                let x = vec![0.0; k * self.vectors];
+                open.push_back((device.submit(&x).unwrap(), n));
+            }
+            if round == 0 && self.rounds > 1 {
+                // A shorter program and back: what is prefetched is dropped.
+                while let Some((ticket, n)) = open.pop_front() {
+                    device.wait_rows(ticket, n).unwrap();
+                }
+                device.set_program(&program[..1], self.vectors).unwrap();
+                device.set_program(&program, self.vectors).unwrap();
+            }
+        }
+        while let Some((ticket, n)) = open.pop_front() {
+            device.wait_rows(ticket, n).unwrap();
+            counters.push(device.counters().unwrap().unwrap());
+        }
+        counters
+    }
+}
+
+fn ideal() -> ModelMemory {
+    ModelMemory::Simple([PortConfig::IDEAL; PORTS], 1)
+}
+
+fn ddr(profile: Profile) -> ModelMemory {
+    ModelMemory::Ddr4(DdrConfig::new(DdrRate::Mt2133, profile.clock_hz()))
+}
+
+fn random(seed: u64) -> ModelMemory {
+    ModelMemory::Simple(
+        std::array::from_fn(|port| PortConfig::random(seed, port as u64)),
+        seed,
+    )
+}
+
+/// The passes of Qwen2.5-0.5B, its head cut to an eighteenth.
+fn qwen() -> Vec<[usize; 2]> {
+    vec![[1152, 896], [896, 896], [9728, 896], [896, 4864], [8448, 896]]
+}
+
+/// Small and odd ones: one group, one tile row, no multiples of anything.
+fn odd() -> Vec<[usize; 2]> {
+    vec![[32, 64], [40, 100], [1000, 64], [33, 700], [300, 320]]
+}
+
+fn cases() -> Vec<Case> {
+    let base = || Case {
+        name: "",
+        profile: Profile::Kv260,
+        batch: 8,
+        packing: Packing::Single,
+        memory: ideal(),
+        passes: odd(),
+        vectors: 1,
+        lanes: 1,
+        gaps: vec![(2_000, 0), (0, 0), (35_000, 40_000), (500, 640)],
+        rounds: 2,
+    };
+    let k = Profile::Kv260;
+    let p = Profile::Paper;
+    vec![
+        Case { name: "odd, ideal", ..base() },
+        Case { name: "odd, ideal, 8 vectors, two lanes", vectors: 8, lanes: 2, ..base() },
+        Case { name: "odd, format 2, DDR, 3 vectors", packing: Packing::Quad, vectors: 3, memory: ddr(k), ..base() },
+        Case { name: "odd, random memory, 5 vectors, two lanes", vectors: 5, lanes: 2, memory: random(11), ..base() },
+        Case { name: "odd, random memory, batch 1", batch: 1, memory: random(7), ..base() },
+        Case { name: "odd, paper, ideal", profile: p, batch: 1, ..base() },
+        Case { name: "odd, paper, random memory, two lanes", profile: p, batch: 1, lanes: 2, memory: random(5), ..base() },
+        Case { name: "qwen, ideal", passes: qwen(), rounds: 1, ..base() },
+        Case { name: "qwen, DDR", passes: qwen(), memory: ddr(k), rounds: 1, ..base() },
+        Case { name: "qwen, format 2, DDR", packing: Packing::Quad, passes: qwen(), memory: ddr(k), rounds: 1, ..base() },
+        Case { name: "qwen, DDR, 8 vectors, two lanes", passes: qwen()[..2].to_vec(), memory: ddr(k), vectors: 8, lanes: 2, rounds: 2, ..base() },
+        Case { name: "qwen, paper, DDR", profile: p, batch: 1, passes: qwen(), memory: ddr(p), rounds: 1, ..base() },
+    ]
+}
+
+#[test]
+fn model_and_rtl_count_the_same() {
+    println!("| case | RTL cycles | model | miss |\n|---|---:|---:|---:|");
+    let mut worst: f64 = 0.0;
+    for case in cases() {
+        let rtl = case.run(&mut case.board());
+        let mut device = case.model();
+        let model = case.run(&mut device);
+        let end = |c: &[Counters]| c.last().unwrap().cycles;
+        let miss = end(&model) as f64 / end(&rtl) as f64 - 1.0;
+        println!("| {} | {} | {} | {:+.4} % |", case.name, end(&rtl), end(&model), 100.0 * miss);
+        worst = worst.max(miss.abs());
+        let same = |a: &Counters, b: &Counters| Counters { sim_wall_ns: 0, ..*a } == *b;
+        if let Some(step) = (0..rtl.len()).find(|i| !same(&rtl[*i], &model[*i])) {
+            println!("first difference after step {step}:\n{:?}\n{:?}", rtl[step], model[step]);
+        }
+    }
+    assert!(worst <= LIMIT, "the model is {:.3} % off", 100.0 * worst);
+}
