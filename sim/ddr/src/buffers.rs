@@ -156,10 +156,7 @@ impl Buffers {
             .partition_point(|buffer| buffer.address <= address);
         let buffer = self.order[..after].last()?;
         // Beats are whole: the last one may reach past an odd number of bytes.
-        let end = buffer.address
-            + buffer
-                .bytes
-                .next_multiple_of(BEAT);
+        let end = buffer.address + buffer.bytes.next_multiple_of(BEAT);
         (address + bytes <= end).then_some(buffer.owner)
     }
 }

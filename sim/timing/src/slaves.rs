@@ -136,8 +136,7 @@ impl WriteSlave {
             self.complete -= 1;
             self.b = true;
         }
-        self.aw_ready =
-            self.bursts.len() < QUEUE && timing.ready(self.port, Channel::WriteAddress);
+        self.aw_ready = self.bursts.len() < QUEUE && timing.ready(self.port, Channel::WriteAddress);
         self.w_ready = self.unmatched < AHEAD && timing.ready(self.port, Channel::WriteData);
     }
 }

@@ -258,10 +258,8 @@ impl Chip {
         let act_asked = act_want.is_some() && data_ready && !desc_wish;
         let push = self.fetch.pushes() && enable && self.room();
         let pushed = push.then(|| self.registers.ring[self.fetch.index()]);
-        let sinks = self.loader.ready()
-            && self.acts.ready()
-            && self.stream.ready()
-            && self.results.ready();
+        let sinks =
+            self.loader.ready() && self.acts.ready() && self.stream.ready() && self.results.ready();
         let issued = if enable && sinks && !flush {
             self.issue.released(self.released())
         } else {

@@ -96,7 +96,11 @@ impl Unit {
         match self {
             Unit::Paper(u) => u.way == 0 && !u.result,
             Unit::Group(u) => {
-                u.out.is_none() && u.way == 0 && u.used == [false; 2] && !u.result && !u.full
+                u.out.is_none()
+                    && u.way == 0
+                    && u.used == [false; 2]
+                    && !u.result
+                    && !u.full
                     && !u.res_out
             }
         }
@@ -190,9 +194,8 @@ impl GroupUnit {
         let taken = self.result && out_ready;
         let vector_end = self.busy && self.channel == 7;
         let read_end = vector_end && self.vector + 1 == self.vectors[self.read];
-        let begin_vector = self.done[self.read]
-            && (!self.busy || (vector_end && !read_end))
-            && self.ahead < 2;
+        let begin_vector =
+            self.done[self.read] && (!self.busy || (vector_end && !read_end)) && self.ahead < 2;
         // The skid register behind.
         let out_free = !self.res_out || collected;
         if out_free {
