@@ -22,6 +22,7 @@ mod violation;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
+pub use macromac_ddr as ddr;
 pub use macromac_ddr::buffers;
 pub use macromac_ddr::timing::{self, MemoryTiming, PortConfig};
 pub use macromac_ddr::{DdrConfig, DdrRate, PsTraffic};

@@ -23,6 +23,11 @@ impl<T: Copy> Fifo<T> {
         self.words.is_empty()
     }
 
+    /// Nothing moves in it by itself.
+    pub fn settled(&self) -> bool {
+        self.out_valid || self.words.is_empty()
+    }
+
     /// There is room, but for a flush.
     pub fn ready(&self) -> bool {
         self.words.len() != self.depth

@@ -145,6 +145,16 @@ impl Reader {
             }
             return;
         }
+        let waits = command.is_none() && self.ar.is_none() && !drain && self.queue.settled();
+        if waits && self.planned == 7 && self.segment.is_some() && !(allowed && self.wish()) {
+            // It waits for memory, room or the others: all that can change is the room for the planned burst.
+            self.room = self.credit >= self.plan.0;
+            self.credit += u32::from(pop);
+            if last == Some(true) {
+                self.flying.pop_front();
+            }
+            return;
+        }
         let issue = !drain && allowed && (self.ar.is_none() || ar_ready) && self.wish();
         let (len, ends) = match &self.segment {
             Some(_) if self.size.staged => self.plan,
