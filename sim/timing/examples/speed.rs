@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use macromac_driver::{Accelerator, DriverError, PassShape, Profile};
 use macromac_format::Packing;
-use macromac_timing::{ModelConfig, ModelDevice};
+use macromac_timing::{ModelConfig, ModelDevice, PassTimes};
 
 const LAYERS: usize = 24;
 
@@ -16,22 +16,41 @@ fn main() -> Result<(), DriverError> {
         shapes.extend(layer.map(|[n, k]| PassShape { n, k }));
     }
     shapes.push(PassShape { n: 151_936, k: 896 });
-    let config = ModelConfig::kv260(Profile::Kv260, 300_000_000, 2133);
-    let begun = Instant::now();
-    let mut device = ModelDevice::new(config, &shapes, Packing::Single)?;
-    println!("built in {:?}", begun.elapsed());
-    let program: Vec<usize> = (0..shapes.len()).collect();
-    device.set_program(&program, 1)?;
-    for token in 0..3 {
-        let (begun, from) = (Instant::now(), device.board().cycle());
-        for shape in &shapes {
-            device.elapse(Duration::from_nanos(20_000), 16 << 10)?;
-            let ticket = device.submit(&vec![0.0; shape.k])?;
-            device.wait_rows(ticket, shape.n)?;
+    for (name, short) in [("every cycle", false), ("shortened", true)] {
+        let config = ModelConfig::kv260(Profile::Kv260, 300_000_000, 2133);
+        let mut device = ModelDevice::new(config, &shapes, Packing::Single)?;
+        if short {
+            device = device.shortened();
         }
-        let (cycles, wall) = (device.board().cycle() - from, begun.elapsed());
-        let rate = cycles as f64 / wall.as_secs_f64() / 1e6;
-        println!("token {token}: {cycles} cycles in {wall:?}, {rate:.1} M cycles a second");
+        let program: Vec<usize> = (0..shapes.len()).collect();
+        device.set_program(&program, 1)?;
+        for token in 0..2 {
+            let (begun, from) = (Instant::now(), cycles(&mut device)?);
+            for shape in &shapes {
+                device.elapse(Duration::from_nanos(20_000), 16 << 10)?;
+                let ticket = device.submit(&vec![0.0; shape.k])?;
+                device.wait_rows(ticket, shape.n)?;
+            }
+            let (cycles, wall) = (cycles(&mut device)? - from, begun.elapsed());
+            let rate = cycles as f64 / wall.as_secs_f64() / 1e6;
+            println!(
+                "{name}, token {token}: {cycles} cycles in {wall:?}, {rate:.1} M cycles a second"
+            );
+        }
+        let times = device.pass_times();
+        let sum = |kind: usize| {
+            let mut all = PassTimes::default();
+            let layers = times.iter().enumerate();
+            layers
+                .filter(|(i, _)| i % 4 == kind && *i != 96)
+                .for_each(|(_, t)| all += *t);
+            all
+        };
+        println!("gate_up {:?}\nhead {:?}", sum(2), times[96]);
     }
     Ok(())
+}
+
+fn cycles(device: &mut ModelDevice) -> Result<u64, DriverError> {
+    Ok(device.counters()?.map_or(0, |c| c.cycles))
 }

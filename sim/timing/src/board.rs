@@ -12,8 +12,9 @@ use macromac_driver::{
 };
 use macromac_format::{GROUP, Packing, STRIPS};
 
-use crate::chip::{Chip, DATA, Descriptor, Inputs, PassTimes};
+use crate::chip::{Chip, Counts, DATA, Descriptor, Inputs, PassTimes};
 use crate::config::ModelConfig;
+use crate::jump::{self, Jumps};
 use crate::slaves::{ReadSlave, WriteSlave};
 
 /// Cycles for which reset is held at power-up.
@@ -46,6 +47,8 @@ pub struct ModelBoard {
     loaded: bool,
     /// Nanoseconds times Hertz that `elapse` owes the clock: less than a cycle.
     owed: u128,
+    /// Long passes are cut short.
+    jumps: Option<Jumps>,
 }
 
 impl ModelBoard {
@@ -69,14 +72,30 @@ impl ModelBoard {
             ring: None,
             loaded: false,
             owed: 0,
+            jumps: None,
         };
         (0..POWER_UP_LOADS).for_each(|_| board.load(|_| ()));
         Ok(board)
     }
 
-    /// PL cycles since power-up.
+    /// PL cycles since power-up, those of rows that were passed over among them.
     pub fn cycle(&self) -> u64 {
-        self.cycle
+        self.cycle + self.jumps.as_ref().map_or(0, |jumps| jumps.cycles)
+    }
+
+    /// From now on long passes are not stepped to their end.
+    pub(crate) fn shorten(&mut self) {
+        self.jumps = Some(Jumps::default());
+    }
+
+    /// What the device counted.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.chip.counts
+    }
+
+    /// Counts something so many times again.
+    pub(crate) fn count_again(&mut self, more: &Counts, times: u64) {
+        self.chip.counts = self.chip.counts.plus(more, times);
     }
 
     /// Times by ring index of the program that runs.
@@ -125,6 +144,23 @@ impl ModelBoard {
                 self.step();
             }
         }
+    }
+
+    /// Steps a long pass until it goes on like that, then passes over most of it. Says whether a record came.
+    fn step_rows(&mut self, records: u64) -> bool {
+        let from = self.cycle;
+        while self.write.records == records && self.cycle - from < LOOK {
+            self.step();
+            let begins = self.chip.long_pass(jump::LEAST);
+            let (Some((left, strips)), Some(jumps)) = (begins, &mut self.jumps) else {
+                if self.chip.between_long_passes(jump::LEAST) {
+                    return false;
+                }
+                continue;
+            };
+            jumps.row(&mut self.chip, self.cycle, left, strips);
+        }
+        self.write.records != records
     }
 
     /// A register is loaded: three cycles, the value is that of the second.
@@ -289,6 +325,9 @@ impl Platform for ModelBoard {
                 return Ok(seen);
             }
             let left = end.saturating_sub(self.cycle);
+            if rows == u32::MAX && self.jumps.is_some() && self.step_rows(self.write.records) {
+                continue;
+            }
             if self.run(left.min(LOOK), Some(self.write.records)) {
                 continue;
             }
@@ -332,7 +371,7 @@ impl Platform for ModelBoard {
 
     fn counters(&mut self) -> Result<Counters, DriverError> {
         let mut counters = Counters {
-            cycles: self.load_counter(|b| b.cycle - RESET_CYCLES),
+            cycles: self.load_counter(|b| b.cycle() - RESET_CYCLES),
             stream_cycles: self.load_counter(|b| b.chip.counts.stream),
             steps: self.load_counter(|b| b.chip.counts.steps),
             ..Counters::default()

@@ -8,6 +8,8 @@ mod board;
 mod chip;
 mod config;
 mod device;
+mod jump;
+mod skip;
 mod slaves;
 
 pub use board::ModelBoard;

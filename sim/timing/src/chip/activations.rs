@@ -179,6 +179,10 @@ impl ActReader {
         !moving && !self.reads(loader, false) && (self.reading || self.steps.is_empty())
     }
 
+    pub fn jump(&mut self, rows: u32) {
+        self.rows_left -= rows;
+    }
+
     /// One edge: a step is accepted, the rows are used.
     #[inline]
     pub fn edge(&mut self, flush: bool, loader: &Loader, step: Option<Descriptor>, pop: bool) {

@@ -213,6 +213,41 @@ impl Chip {
         }
     }
 
+    /// The pass at the units, if it has at least so many tile rows: rows left, the strip next in its row being the first; strips of a row.
+    pub fn long_pass(&self, least: u32) -> Option<(u32, u32)> {
+        self.stream.row_begins(least)
+    }
+
+    /// The units are at no pass of at least so many tile rows.
+    pub fn between_long_passes(&self, least: u32) -> bool {
+        !self.stream.in_step_of(least)
+    }
+
+    /// Beats of the pass at the units that each port has asked for ahead of the units; `None` if a reader is not in that pass any more.
+    pub fn ahead(&self, rows_left: u32, row_strips: u32) -> Option<[u32; WEIGHT_PORTS]> {
+        // The collector must be in the same step, too.
+        self.results.rows_left().filter(|left| *left >= rows_left)?;
+        let mut ahead = [0; WEIGHT_PORTS];
+        for (ahead, reader) in ahead.iter_mut().zip(&self.readers) {
+            let left = reader.left()?;
+            *ahead = (rows_left * row_strips).checked_sub(left)?;
+            if *ahead > reader.reach() {
+                return None;
+            }
+        }
+        Some(ahead)
+    }
+
+    /// So many tile rows of the pass at the units are over at once: for a pass that goes on as it did. Nothing under way changes.
+    pub fn jump(&mut self, rows: u32, row_strips: u32) {
+        self.stream.jump(rows);
+        self.acts.jump(rows);
+        self.results.jump(rows);
+        for reader in &mut self.readers {
+            reader.jump(rows * row_strips);
+        }
+    }
+
     /// All queues behind the fetcher have room.
     fn room(&self) -> bool {
         self.issue.steps.ready() && self.readers.iter().all(Reader::ready)

@@ -95,6 +95,24 @@ impl Reader {
         (room.min(segment.beats), segment.beats <= room)
     }
 
+    /// Beats of its segment that it has not asked for.
+    pub fn left(&self) -> Option<u32> {
+        self.segment.as_ref().map(|segment| segment.beats)
+    }
+
+    /// Beats by which it can be ahead of the units.
+    pub fn reach(&self) -> u32 {
+        self.size.credit
+    }
+
+    /// So many beats of the segment, whole bursts, are as if they had never been there.
+    pub fn jump(&mut self, beats: u32) {
+        if let Some(segment) = &mut self.segment {
+            segment.beat += u64::from(beats);
+            segment.beats -= beats;
+        }
+    }
+
     /// What `issue` looks at, besides the address channel and the other readers: the burst that may go.
     #[inline]
     pub fn wish(&self) -> bool {

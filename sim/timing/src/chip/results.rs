@@ -136,6 +136,20 @@ impl Results {
         self.aw.is_none() && self.w.is_none() && self.told.is_empty()
     }
 
+    pub fn jump(&mut self, rows: u32) {
+        let Some(step) = &self.step else {
+            return;
+        };
+        self.rows_left -= rows * step.vectors;
+        self.address += 128 * u64::from(rows * step.vectors);
+        self.record.rows += 32 * rows;
+    }
+
+    /// Rows of results that no burst has claimed; `None` without a step.
+    pub fn rows_left(&self) -> Option<u32> {
+        self.step.as_ref().map(|step| self.rows_left / step.vectors)
+    }
+
     /// Results wait and the FIFO is full.
     pub fn blocked(&self, offered: bool) -> bool {
         offered && self.level == FIFO_WORDS

@@ -99,6 +99,24 @@ impl StreamCtrl {
         self.strip == MACRO - 1 && self.group_left == 1 && self.row_left == 1
     }
 
+    /// A step of at least so many rows is under way.
+    #[inline]
+    pub fn in_step_of(&self, least: u32) -> bool {
+        self.active.as_ref().is_some_and(|s| s.tile_rows >= least)
+    }
+
+    /// Rows left and strips of a row, where a row of a step of at least so many rows begins.
+    #[inline]
+    pub fn row_begins(&self, least: u32) -> Option<(u32, u32)> {
+        let step = self.active.as_ref().filter(|s| s.tile_rows >= least)?;
+        let begins = self.strip == 0 && self.group_left == step.groups;
+        begins.then(|| (self.row_left, step.row_strips()))
+    }
+
+    pub fn jump(&mut self, rows: u32) {
+        self.row_left -= rows;
+    }
+
     /// One edge: a step comes, the strip is offered, and taken.
     #[inline]
     pub fn edge(&mut self, flush: bool, step: Option<Descriptor>, valid: bool, fire: bool) {

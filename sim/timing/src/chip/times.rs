@@ -26,16 +26,25 @@ pub struct PassTimes {
     pub lock_step: u64,
 }
 
+impl PassTimes {
+    /// Field by field.
+    fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        PassTimes {
+            steps: f(self.steps, other.steps),
+            cycles: f(self.cycles, other.cycles),
+            streaming: f(self.streaming, other.streaming),
+            ps_wait: f(self.ps_wait, other.ps_wait),
+            no_activations: f(self.no_activations, other.no_activations),
+            no_data: f(self.no_data, other.no_data),
+            no_room: f(self.no_room, other.no_room),
+            lock_step: f(self.lock_step, other.lock_step),
+        }
+    }
+}
+
 impl std::ops::AddAssign for PassTimes {
     fn add_assign(&mut self, other: Self) {
-        self.steps += other.steps;
-        self.cycles += other.cycles;
-        self.streaming += other.streaming;
-        self.ps_wait += other.ps_wait;
-        self.no_activations += other.no_activations;
-        self.no_data += other.no_data;
-        self.no_room += other.no_room;
-        self.lock_step += other.lock_step;
+        *self = self.zip(other, |a, b| a + b);
     }
 }
 
@@ -70,6 +79,31 @@ pub(super) struct Cycle {
 }
 
 impl Counts {
+    /// Field by field.
+    fn zip(&self, other: &Counts, f: impl Fn(u64, u64) -> u64 + Copy) -> Counts {
+        let ports = |a: &[u64; 4], b: &[u64; 4]| std::array::from_fn(|i| f(a[i], b[i]));
+        let passes = self.passes.iter().zip(&other.passes);
+        Counts {
+            steps: f(self.steps, other.steps),
+            stream: f(self.stream, other.stream),
+            beats: ports(&self.beats, &other.beats),
+            strips: f(self.strips, other.strips),
+            stalls: std::array::from_fn(|p| ports(&self.stalls[p], &other.stalls[p])),
+            passes: passes.map(|(a, b)| a.zip(*b, f)).collect(),
+            at: self.at,
+        }
+    }
+
+    /// What was counted since.
+    pub fn since(&self, before: &Counts) -> Counts {
+        self.zip(before, |now, then| now - then)
+    }
+
+    //// The same with `more` counted so many times again.
+    pub fn plus(&self, more: &Counts, times: u64) -> Counts {
+        self.zip(more, |a, b| a + times * b)
+    }
+
     /// The step at the units ends.
     pub(super) fn next(&mut self) {
         if let Some(pass) = self.passes.get_mut(self.at) {
