@@ -1,12 +1,16 @@
 //! The model of the device (`sim/timing`) against the RTL on the simulated board: the same calls through the driver's queue code, and
 //! every counter of both after each of them.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use macromac_board::timing::PORTS;
 use macromac_board::{Board, BoardConfig, DdrConfig, DdrRate, MemoryModel, PortConfig};
 use macromac_driver::{Accelerator, Counters, Device, PassShape, PassWeights, Platform, Profile};
-use macromac_format::{Layout, Packing};
+use macromac_format::{Architecture, Head, Layout, Packing};
+use macromac_infer::config::read_config;
+use macromac_infer::kernels::time::{Coherency, Profile as PsProfile, PsTime};
+use macromac_infer::{Model, Session};
 use macromac_timing::{ModelConfig, ModelDevice, ModelMemory, PassTimes};
 
 /// A program, and what the PS does between its steps.
@@ -295,4 +299,63 @@ fn check_times(device: &ModelDevice, counters: &Counters, name: &str) {
     // The last few of these counters were loaded while the device ran on.
     assert_eq!(all.streaming, counters.strips[0], "{name}");
     assert_eq!(all.steps, counters.steps, "{name}");
+}
+
+/// The shape of Qwen2.5-0.5B.
+fn qwen_shape() -> Architecture {
+    let config = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../models/qwen2.5-0.5b/config.json"
+    );
+    read_config(Path::new(config)).unwrap()
+}
+
+/// PL cycles of a generated token at a depth, or of a round of two batches of prompt, after one of the same before it.
+fn unit(prompt: bool, depth: usize, shortened: bool) -> u64 {
+    let (head, profile) = (Head::Int4, Profile::Kv260);
+    let mut model = Model::of_shape(qwen_shape(), head);
+    model.settings.ps_time = Some(PsTime::new(PsProfile::Derived, Coherency::Coherent));
+    let passes = model.architecture().passes(head);
+    let shapes: Vec<PassShape> = passes
+        .iter()
+        .map(|p| PassShape { n: p.n, k: p.k })
+        .collect();
+    let config = ModelConfig::kv260(profile, profile.clock_hz(), 2133);
+    let mut device = ModelDevice::new(config, &shapes, Packing::Single).unwrap();
+    if shortened {
+        device = device.shortened();
+    }
+    let mut session = Session::new(&model, &mut device);
+    session.pretend(depth);
+    let mut before = 0;
+    for _ in 0..2 {
+        before = session.device().counters().unwrap().unwrap().cycles;
+        if prompt {
+            session.feed_batch(&[0; 16]).unwrap();
+        } else {
+            session.logits_after(0).unwrap();
+        }
+        session.settle().unwrap();
+    }
+    device.counters().unwrap().unwrap().cycles - before
+}
+
+#[test]
+fn a_shortened_model_is_near_the_whole_one() {
+    for (prompt, depth) in [(false, 0), (false, 512), (true, 0)] {
+        let whole = unit(prompt, depth, false);
+        let begun = Instant::now();
+        let short = unit(prompt, depth, true);
+        let (miss, wall) = (short as f64 / whole as f64 - 1.0, begun.elapsed());
+        let kind = if prompt { "round" } else { "token" };
+        println!(
+            "{kind} at {depth}: {whole} cycles, shortened {short}, {:+.3} %, two in {wall:?}",
+            100.0 * miss
+        );
+        assert!(
+            miss.abs() < 0.005,
+            "{kind} at {depth}: {:.3} %",
+            100.0 * miss
+        );
+    }
 }

@@ -208,8 +208,8 @@ fn row(args: &BenchArgs, board: &Board, source: &Arc<Source>, test: Test) -> Res
     let once = model(1.0)?;
     let count = test.tokens.div_ceil(test.step(board.batch));
     let all: Vec<usize> = (0..count).collect();
-    let estimate = run(&once, &mut board.model(), test, &all)?;
-    let doubled = run(&model(2.0)?, &mut board.model(), test, &all)?;
+    let estimate = run(&once, &mut board.model()?, test, &all)?;
+    let doubled = run(&model(2.0)?, &mut board.model()?, test, &all)?;
     let rtl = match args.backend {
         Timer::Model => None,
         Timer::Rtl => {

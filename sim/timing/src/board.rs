@@ -163,11 +163,21 @@ impl ModelBoard {
         self.write.records != records
     }
 
-    /// A register is loaded: three cycles, the value is that of the second.
+    /// A register is loaded: three cycles, or four with a stage on the way back; the value is that of the second.
     fn load<T>(&mut self, value: impl FnOnce(&Self) -> T) -> T {
         self.run(1, None);
         let value = value(self);
-        self.run(2, None);
+        self.run(if self.config.staged { 3 } else { 2 }, None);
+        value
+    }
+
+    /// The same of a counter of a port, which with stages counts a cycle later.
+    fn load_late<T>(&mut self, value: impl FnOnce(&Self) -> T) -> T {
+        if !self.config.staged {
+            return self.load(value);
+        }
+        let value = value(self);
+        self.load(|_| ());
         value
     }
 
@@ -378,7 +388,10 @@ impl Platform for ModelBoard {
         };
         for port in 0..4 {
             let mut load = |value: fn(&Chip, usize) -> u64| {
-                self.load_counter(|board| value(&board.chip, port))
+                self.load(|_| ());
+                let value = self.load_late(|board| value(&board.chip, port));
+                self.load(|_| ());
+                value
             };
             counters.weight_bytes += 16 * load(|chip, p| chip.counts.beats[p]);
             counters.strips[port] = load(|chip, _| chip.counts.strips);

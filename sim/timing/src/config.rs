@@ -30,6 +30,8 @@ pub struct ModelConfig {
     pub outstanding: usize,
     /// Bursts that a weight port may be ahead of the slowest one; `None`: they run free.
     pub max_lead: Option<u32>,
+    /// The control path has the register stages that its clock needs: issue of steps and result bursts (`kv260`), loads of registers.
+    pub staged: bool,
     /// The memory.
     pub memory: ModelMemory,
 }
@@ -53,7 +55,8 @@ impl ModelConfig {
             fifo_strips,
             burst_beats: 64,
             outstanding: 8,
-            max_lead: None,
+            max_lead: Some(4),
+            staged: false,
             memory,
         }
     }

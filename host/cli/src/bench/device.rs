@@ -68,9 +68,10 @@ impl<'a> Board<'a> {
     }
 
     /// The model of the device and its memory.
-    pub fn model(&self) -> ModelDevice {
+    pub fn model(&self) -> Result<ModelDevice> {
         let config = ModelConfig::kv260(self.profile, self.clock_hz, self.mts());
-        ModelDevice::new(config, self.shapes.clone(), self.image.packing())
+        let device = ModelDevice::new(config, &self.shapes, self.image.packing())?;
+        Ok(device.shortened())
     }
 
     /// Data rate of the memory, MT/s.

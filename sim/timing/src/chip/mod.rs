@@ -100,9 +100,9 @@ pub struct Chip {
     fetch: Fetch,
     issue: Issue,
     readers: [Reader; WEIGHT_PORTS],
-    /// Bursts that each weight port has asked for, and how many it may be ahead of the slowest.
-    asked: [u64; WEIGHT_PORTS],
-    max_lead: Option<u64>,
+    /// Bursts by which each weight port is ahead, and how many it may be (`mm_lead_limiter`).
+    lead: [u32; WEIGHT_PORTS],
+    max_lead: Option<u32>,
     data: Reader,
     fifos: [Prefetch; WEIGHT_PORTS],
     loader: Loader,
@@ -110,6 +110,9 @@ pub struct Chip {
     stream: StreamCtrl,
     unit: Unit,
     results: Results,
+    /// The end of a stopping program is seen a cycle late: whether steps were left in the cycle before.
+    late: bool,
+    busy: bool,
     /// Performance counters.
     pub counts: Counts,
 }
@@ -137,17 +140,19 @@ impl Chip {
             snapshot: 0,
             registers: Registers::default(),
             fetch: Fetch::new(),
-            issue: Issue::new(),
+            issue: Issue::new(config.staged && staged),
             readers: std::array::from_fn(|_| Reader::new(size)),
-            asked: [0; WEIGHT_PORTS],
-            max_lead: config.max_lead.map(u64::from),
+            lead: [0; WEIGHT_PORTS],
+            max_lead: config.max_lead,
             data: Reader::new(data),
             fifos: std::array::from_fn(|_| Prefetch::new(staged)),
             loader: Loader::new(config.profile),
             acts: ActReader::new(config.profile),
             stream: StreamCtrl::new(),
             unit: Unit::new(paper),
-            results: Results::new(config.batch > 1),
+            results: Results::new(config.batch > 1, config.staged),
+            late: config.staged,
+            busy: false,
             counts: Counts::default(),
         }
     }
@@ -181,16 +186,22 @@ impl Chip {
         }
     }
 
+    /// Released steps are left.
+    fn busy(&self) -> bool {
+        let left = self.released().wrapping_sub(self.results.record().steps) as i32;
+        self.state == State::Run && left > 0
+    }
+
     /// Nothing will happen in it before memory or software does something: a cycle only counts.
     pub fn still(&self) -> bool {
         let run = matches!(self.state, State::Idle | State::Run) && !self.stop;
         let asked = self.registers.start || self.registers.stop;
-        if !run || asked || !self.readers.iter().all(Reader::still) || !self.data.still() {
+        if !run || asked || !self.ports_still() || !self.data.still(false) {
             return false;
         }
         let enable = self.state == State::Run;
         let fetch = self.fetch.still() && !(self.fetch.pushes() && self.room() && enable);
-        let issue = self.issue.released(self.released()).is_none();
+        let issue = self.issue.still(self.released());
         let fed = self.stream.fed(self.acts.valid());
         let starved = !fed || !self.fifos.iter().all(Prefetch::valid);
         let quiet = fetch && issue && self.loader.still() && self.acts.still(&self.loader);
@@ -200,6 +211,13 @@ impl Chip {
             && self.unit.still()
             && self.results.still()
             && self.fifos.iter().all(Prefetch::still)
+    }
+
+    fn ports_still(&self) -> bool {
+        let mut ports = self.readers.iter().zip(&self.lead);
+        let held = |lead: &u32| self.max_lead.is_some_and(|most| *lead >= most);
+        let settled = self.lead.contains(&0);
+        settled && ports.all(|(reader, lead)| reader.still(held(lead)))
     }
 
     /// Lets `cycles` pass in which nothing happens, as [`still`](Self::still) says.
@@ -310,6 +328,7 @@ impl Chip {
 
         // The edge.
         let state = self.next_state(start);
+        self.busy = self.busy();
         self.edge_ports(i, drain, flush, fire, pushed);
         let command = if desc_asked {
             Some(Command {
@@ -329,7 +348,9 @@ impl Chip {
         let ring = self.registers.ring.len();
         self.fetch
             .edge(start, flush, desc_asked, beat && !act_beat, push, ring);
-        self.issue.edge(flush, pushed, issued.is_some());
+        let released = self.released();
+        self.issue
+            .edge(enable, flush, released, pushed, issued.is_some());
         self.acts.edge(flush, &self.loader, issued, act_pop);
         self.loader
             .edge(flush, issued, act_asked, act_beat, release);
@@ -360,9 +381,9 @@ impl Chip {
         match self.state {
             State::Idle if start => State::Run,
             State::Run if self.stop => {
-                let left = self.snapshot.wrapping_sub(self.results.record().steps) as i32;
+                let busy = if self.late { self.busy } else { self.busy() };
                 let idle = self.results.writer_idle() && !self.results.pending();
-                if left <= 0 && idle {
+                if !busy && idle {
                     State::Drain
                 } else {
                     State::Run
@@ -391,30 +412,28 @@ impl Chip {
         step: Option<Descriptor>,
     ) {
         let row = step.map(|s| s.row_strips() * s.tile_rows);
-        let slowest = self.asked.iter().copied().min().unwrap_or(0);
+        let all_ahead = self.lead.iter().all(|lead| *lead != 0);
         for p in 0..WEIGHT_PORTS {
             let command = step.map(|s| Command {
                 beat: s.weights[p] / 16,
                 beats: row.unwrap_or(0),
                 tag: 0,
             });
-            let allowed = self
-                .max_lead
-                .is_none_or(|lead| self.asked[p] - slowest < lead);
+            let allowed = self.max_lead.is_none_or(|most| self.lead[p] < most);
             let beat = i.r[p].is_some();
             self.counts.beats[p] += u64::from(beat && !drain);
-            let before = self.readers[p].ar();
-            self.readers[p].edge(drain, allowed, command, i.ar_ready[p], i.r[p], pop);
-            let now = self.readers[p].ar();
-            self.asked[p] += u64::from(now.is_some() && (before.is_none() || i.ar_ready[p]));
+            let issued = self.readers[p].edge(drain, allowed, command, i.ar_ready[p], i.r[p], pop);
+            self.lead[p] = match (issued, all_ahead) {
+                _ if drain || self.max_lead.is_none() => 0,
+                (true, false) => self.lead[p] + 1,
+                (false, true) => self.lead[p] - 1,
+                _ => self.lead[p],
+            };
             if flush {
                 self.fifos[p].flush();
             } else {
                 self.fifos[p].edge(beat && !drain, pop);
             }
-        }
-        if flush {
-            self.asked = [0; WEIGHT_PORTS];
         }
     }
 }

@@ -127,8 +127,8 @@ impl Reader {
         room && self.flying.len() != self.size.outstanding
     }
 
-    /// Nothing moves in it by itself: it waits for memory, for room or for work.
-    pub fn still(&self) -> bool {
+    /// Nothing moves in it by itself: it waits for memory, for room, for work, or is held by the others.
+    pub fn still(&self, held: bool) -> bool {
         let planned = match &self.segment {
             // The plan has settled: its last stage looks at the credits only.
             Some(segment) if self.size.staged => {
@@ -137,10 +137,11 @@ impl Reader {
             Some(_) => true,
             None => self.queue.is_empty(),
         };
-        self.ar.is_none() && !self.wish() && planned
+        self.ar.is_none() && (held || !self.wish()) && planned
     }
 
-    /// One edge. `allowed`: the other readers do not hold this one back; `last`: a beat came, and was it its burst's last.
+    /// One edge. `allowed`: the other readers do not hold this one back; `last`: a beat came, and was it its burst's last. Says whether
+    /// a burst is asked for.
     #[inline]
     pub fn edge(
         &mut self,
@@ -150,7 +151,7 @@ impl Reader {
         ar_ready: bool,
         last: Option<bool>,
         pop: bool,
-    ) {
+    ) -> bool {
         if self.segment.is_none() && command.is_none() && self.queue.is_empty() && !drain {
             // Nothing to ask for.
             self.planned = 0;
@@ -161,7 +162,7 @@ impl Reader {
             if last == Some(true) {
                 self.flying.pop_front();
             }
-            return;
+            return false;
         }
         let waits = command.is_none() && self.ar.is_none() && !drain && self.queue.settled();
         if waits && self.planned == 7 && self.segment.is_some() && !(allowed && self.wish()) {
@@ -171,7 +172,7 @@ impl Reader {
             if last == Some(true) {
                 self.flying.pop_front();
             }
-            return;
+            return false;
         }
         let issue = !drain && allowed && (self.ar.is_none() || ar_ready) && self.wish();
         let (len, ends) = match &self.segment {
@@ -214,6 +215,7 @@ impl Reader {
         } else {
             self.queue.edge(command, take);
         }
+        issue
     }
 
     fn edge_plan(&mut self, again: bool) {

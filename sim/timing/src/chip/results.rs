@@ -71,6 +71,9 @@ pub(super) struct Results {
     /// Cycles that the plan of the next burst has had; 4 are enough.
     planned: u32,
     // writer
+    /// A burst waits in a register before the writer.
+    queued: bool,
+    waiting: Option<(Burst, Told)>,
     aw: Option<Write>,
     /// Beats left of the burst that leaves, and whether it is a record.
     w: Option<(u32, bool)>,
@@ -91,14 +94,19 @@ pub(super) struct Moves {
     w_ends: bool,
     out_fire: bool,
     take_record: bool,
+    /// The collector's next burst is taken, by the writer or the register before it; the writer takes the one in that register.
     take_burst: bool,
+    take_waiting: bool,
     plan: Plan,
 }
 
 impl Results {
-    pub fn new(staged: bool) -> Self {
+    /// For a device with several vectors a pass (`wide`); `staged` as [`ModelConfig`](crate::ModelConfig) has it.
+    pub fn new(wide: bool, staged: bool) -> Self {
         Results {
-            staged,
+            queued: wide && staged,
+            waiting: None,
+            staged: wide,
             word: 0,
             half: false,
             level: 0,
@@ -133,7 +141,7 @@ impl Results {
     }
 
     pub fn writer_idle(&self) -> bool {
-        self.aw.is_none() && self.w.is_none() && self.told.is_empty()
+        self.waiting.is_none() && self.aw.is_none() && self.w.is_none() && self.told.is_empty()
     }
 
     pub fn jump(&mut self, rows: u32) {
@@ -166,7 +174,7 @@ impl Results {
 
     /// Nothing moves by itself.
     pub fn still(&self) -> bool {
-        let idle = self.aw.is_none() && self.w.is_none() && !self.pending;
+        let idle = self.aw.is_none() && self.w.is_none() && self.waiting.is_none() && !self.pending;
         let quiet = self.avail == 0 && self.level == 0 && self.planned >= 4;
         idle && (self.step.is_some() && quiet || self.step.is_none() && self.steps.is_empty())
     }
@@ -200,14 +208,20 @@ impl Results {
             moves.out_fire = !record && self.out && w_ready;
         }
         let wants_record = self.pending && enable;
-        if !wants_record && self.avail == 0 {
+        if !wants_record && self.avail == 0 && self.waiting.is_none() {
             return moves;
         }
         let can_take = (self.aw.is_none() || aw_ready)
             && (self.w.is_none() || moves.w_ends)
             && self.told.len() != IN_FLIGHT;
         moves.take_record = can_take && wants_record;
-        if let (Some(step), true) = (&self.step, can_take && !wants_record && enable) {
+        moves.take_waiting = can_take && !wants_record && self.waiting.is_some();
+        let free = if self.queued {
+            self.waiting.is_none()
+        } else {
+            can_take && !wants_record
+        };
+        if let (Some(step), true) = (&self.step, free && enable) {
             if !self.staged || self.planned >= 4 {
                 moves.plan = self.plan(step);
                 moves.take_burst = self.avail >= moves.plan.need;
@@ -265,26 +279,41 @@ impl Results {
                 report: false,
                 last: false,
             });
-        } else if moves.take_burst {
+        }
+        let burst = moves.take_burst.then(|| {
             let Plan {
                 need,
                 last,
                 due,
                 tile_rows,
             } = moves.plan;
-            self.aw = Some(Write {
-                burst: Burst {
-                    address: self.address,
-                    beats: 8 * need,
-                },
-                record: None,
-            });
-            self.w = Some((8 * need - 1, false));
-            self.told.push_back(Told {
+            let burst = Burst {
+                address: self.address,
+                beats: 8 * need,
+            };
+            let told = Told {
                 record: false,
                 rows: tile_rows,
                 report: due || last,
                 last,
+            };
+            (burst, told)
+        });
+        let leaves = if self.queued {
+            let leaves = self.waiting.filter(|_| moves.take_waiting);
+            if leaves.is_some() || burst.is_some() {
+                self.waiting = burst;
+            }
+            leaves
+        } else {
+            burst
+        };
+        if let Some((burst, told)) = leaves {
+            self.w = Some((burst.beats - 1, false));
+            self.told.push_back(told);
+            self.aw = Some(Write {
+                burst,
+                record: None,
             });
         }
     }

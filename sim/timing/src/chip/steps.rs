@@ -122,24 +122,48 @@ impl Fetch {
 pub(super) struct Issue {
     pub steps: Fifo<Descriptor>,
     seq: u32,
+    /// Whether a step is released is known a cycle later; then whether it was.
+    staged: Option<bool>,
 }
 
 impl Issue {
-    pub fn new() -> Self {
+    pub fn new(staged: bool) -> Self {
         Issue {
             steps: Fifo::new(STEPS_AHEAD),
             seq: 0,
+            staged: staged.then_some(false),
         }
     }
 
     /// The step that goes as soon as all sinks have room.
     pub fn released(&self, released: u32) -> Option<Descriptor> {
-        let ahead = released.wrapping_sub(self.seq) as i32;
-        if ahead > 0 { self.steps.front() } else { None }
+        let now = released.wrapping_sub(self.seq) as i32 > 0;
+        if self.staged.unwrap_or(now) {
+            self.steps.front()
+        } else {
+            None
+        }
+    }
+
+    /// No step is released, and none will be without a doorbell.
+    pub fn still(&self, released: u32) -> bool {
+        let now = released.wrapping_sub(self.seq) as i32 > 0;
+        let known = self.staged.is_none_or(|then| then == now);
+        known && (!now || self.steps.is_empty())
     }
 
     #[inline]
-    pub fn edge(&mut self, flush: bool, step: Option<Descriptor>, gone: bool) {
+    pub fn edge(
+        &mut self,
+        enable: bool,
+        flush: bool,
+        released: u32,
+        step: Option<Descriptor>,
+        gone: bool,
+    ) {
+        if let Some(then) = &mut self.staged {
+            *then = enable && !gone && released.wrapping_sub(self.seq) as i32 > 0;
+        }
         if flush {
             self.steps.flush();
             self.seq = 0;
