@@ -19,6 +19,7 @@ mod pins;
 mod program;
 mod registers;
 mod violation;
+mod watch;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
@@ -27,3 +28,4 @@ pub use macromac_ddr::buffers;
 pub use macromac_ddr::timing::{self, MemoryTiming, PortConfig};
 pub use macromac_ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use violation::{Checked, Interface, Rule, Violation};
+pub use watch::{Run, Traffic};
