@@ -91,7 +91,8 @@ module mm_prefetch_fifo #(
   assign out_data_o  = out_data_q;
 
   assign level_d = level_q + LevelBits'(in_fire) - LevelBits'(out_fire);
-  assign room_d  = level_d != LevelBits'(Depth);
+  // A word that leaves now makes room a cycle later.
+  assign room_d  = (level_q != LevelBits'(Depth)) & ~(in_fire & (level_q == LevelBits'(Depth - 1)));
 
   logic [LevelBits-1:0] stored_d;
 
