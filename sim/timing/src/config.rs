@@ -56,7 +56,7 @@ impl ModelConfig {
             burst_beats: 64,
             outstanding: 8,
             max_lead: Some(4),
-            staged: false,
+            staged: true,
             memory,
         }
     }

@@ -116,6 +116,11 @@ impl ModelDevice {
         }
     }
 
+    /// PL cycles since power-up; unlike the counters, which are loaded over the register bus, looking costs none.
+    pub fn cycle(&self) -> u64 {
+        self.board().cycle() + self.skip.as_ref().map_or(0, |skip| skip.cycles)
+    }
+
     /// Where the time went, by pass: every cycle since the first program was set is in one of them.
     pub fn pass_times(&self) -> Vec<PassTimes> {
         let mut times = self.past.clone();

@@ -1,4 +1,4 @@
-//! Layers that are not stepped: a program whose layers are alike is cut to six of them, and what the fifth one took, call by call,
+//! Layers that are not stepped: a program whose layers are alike is cut to five of them, and what the fourth one took, call by call,
 //! stands for those that were left out.
 //!
 //! ```text
@@ -17,7 +17,7 @@ use macromac_driver::{PassShape, Ticket};
 use crate::chip::Counts;
 
 /// Layers that are stepped.
-const KEPT: usize = 6;
+const KEPT: usize = 5;
 
 /// A call of software.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -133,7 +133,9 @@ mod rtl {
 
         /// The verilated device on the simulated board.
         pub fn rtl(&self) -> Result<impl Timed> {
-            let image = self.weights.image();
+            let Some(image) = self.weights.image() else {
+                anyhow::bail!("the RTL needs packed weights; use --backend rtl from the start");
+            };
             let shapes = self.weights.shapes.iter().enumerate();
             let passes: Vec<PassWeights> = shapes
                 .map(|(pass, shape)| PassWeights {
