@@ -18,7 +18,7 @@ use crate::config::ModelConfig;
 use activations::{ActReader, Loader};
 use fifo::Prefetch;
 use reader::{Command, Reader, ReaderSize};
-use results::Results;
+use results::{Edge, Results};
 use steps::{Fetch, Issue, STEPS_AHEAD};
 use stream::StreamCtrl;
 use unit::Unit;
@@ -356,10 +356,15 @@ impl Chip {
             .edge(flush, issued, act_asked, act_beat, release);
         self.stream.edge(flush, issued, valid, fire);
         self.unit.edge(flush, strip, moves.row_in);
-        let record = self.registers.record;
-        let done = self
-            .results
-            .edge(moves, flush, enable, start, issued, i.aw_ready, i.b, record);
+        let edge = Edge {
+            flush,
+            enable,
+            clear: start,
+            aw_ready: i.aw_ready,
+            response: i.b,
+            record_address: self.registers.record,
+        };
+        let done = self.results.edge(moves, &edge, issued);
         self.counts.steps += u64::from(done);
         if self.registers.stop && !self.stop {
             self.snapshot = self.registers.doorbell;

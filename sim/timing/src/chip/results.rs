@@ -100,6 +100,21 @@ pub(super) struct Moves {
     plan: Plan,
 }
 
+/// What others do at an edge.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edge {
+    pub flush: bool,
+    pub enable: bool,
+    /// Nothing is done yet: a program starts.
+    pub clear: bool,
+    /// AWREADY
+    pub aw_ready: bool,
+    /// BVALID
+    pub response: bool,
+    /// Address of the completion record.
+    pub record_address: u64,
+}
+
 impl Results {
     /// For a device with several vectors a pass (`wide`); `staged` as [`ModelConfig`](crate::ModelConfig) has it.
     pub fn new(wide: bool, staged: bool) -> Self {
@@ -230,27 +245,17 @@ impl Results {
         moves
     }
 
-    /// One edge: `response` is what came on B.
+    /// One edge; says whether a step is complete.
     #[inline]
-    pub fn edge(
-        &mut self,
-        moves: Moves,
-        flush: bool,
-        enable: bool,
-        clear: bool,
-        step: Option<Descriptor>,
-        aw_ready: bool,
-        response: bool,
-        record_address: u64,
-    ) -> bool {
-        let told = if response {
+    pub fn edge(&mut self, moves: Moves, edge: &Edge, step: Option<Descriptor>) -> bool {
+        let told = if edge.response {
             self.told.pop_front()
         } else {
             None
         };
-        self.edge_writer(&moves, aw_ready, record_address);
-        let done = self.edge_completion(&moves, enable, clear, told);
-        self.edge_collector(&moves, flush, step);
+        self.edge_writer(&moves, edge.aw_ready, edge.record_address);
+        let done = self.edge_completion(&moves, edge.enable, edge.clear, told);
+        self.edge_collector(&moves, edge.flush, step);
         done
     }
 
