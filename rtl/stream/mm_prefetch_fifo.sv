@@ -6,7 +6,7 @@
 //
 // Latency:    ReadCycles + 4 cycles from an accepted word to out_valid_o of an empty FIFO.
 // Throughput: 1 word in and 1 word out a cycle.
-// Stalls:     in_ready_o depends on a register and flush_i only; out_valid_o comes from a register. out_ready_i ends at the
+// Stalls:     a word that leaves the full FIFO makes room a cycle later. in_ready_o depends on a register and flush_i only; out_valid_o comes from a register. out_ready_i ends at the
 //             small FIFO: nothing of the deep memory hangs on it, so its read pipeline never stops.
 //
 //   in -> [register] -> [ mem, Depth words ] -read-> [register] x ReadCycles -> [small FIFO] -> [out register] -> out

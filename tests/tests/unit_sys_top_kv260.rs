@@ -222,7 +222,7 @@ fn own_overhead_of_a_step() {
         );
         assert_eq!(
             total,
-            shape.strips() + 155,
+            shape.strips() + 157,
             "cycles from doorbell to record"
         );
         assert_eq!(b.counter(reg::STREAM_CYCLES), shape.strips());
