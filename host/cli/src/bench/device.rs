@@ -57,18 +57,18 @@ impl<'a> Board<'a> {
         Ok(board)
     }
 
-    /// The model of the device and its memory.
-    pub fn model(&self) -> Result<ModelDevice> {
+    /// The model of the device and its memory, every layer of it.
+    pub fn whole_model(&self) -> Result<ModelDevice> {
         let mut config =
             ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
         (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
-        let shapes = self.weights.shapes.clone();
-        Ok(ModelDevice::new(config, shapes, self.weights.packing()))
+        let shapes = &self.weights.shapes;
+        Ok(ModelDevice::new(config, shapes, self.weights.packing())?)
     }
 
-    /// The same for a look at single passes: a model that leaves equal layers out must not do so here.
-    pub fn whole_model(&self) -> Result<ModelDevice> {
-        self.model()
+    /// The same, fast: it leaves most of equal layers out.
+    pub fn model(&self) -> Result<ModelDevice> {
+        Ok(self.whole_model()?.shortened())
     }
 
     /// Multiply-adds of a token in the accelerator.
@@ -138,7 +138,9 @@ mod rtl {
 
         /// The verilated device on the simulated board.
         pub fn rtl(&self) -> Result<impl Timed> {
-            let image = self.weights.image();
+            let Some(image) = self.weights.image() else {
+                anyhow::bail!("the RTL needs packed weights; use --backend rtl from the start");
+            };
             let shapes = self.weights.shapes.iter().enumerate();
             let passes: Vec<PassWeights> = shapes
                 .map(|(pass, shape)| PassWeights {
