@@ -238,9 +238,9 @@ impl Accelerator for ModelDevice {
                 found: rows,
             });
         }
-        let at = self.visible(step, rows);
+        let (at, all) = (self.visible(step, rows), self.visible(step, n));
         self.now = self.now.max(at);
-        Ok(rows)
+        Ok(if all <= self.now { n } else { rows })
     }
 
     fn read_rows(
