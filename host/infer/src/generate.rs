@@ -129,7 +129,7 @@ pub fn generate(
         }
         let room = longest.min(left - 1).min(context - position - 1);
         let mut fed = history[position..].to_vec();
-        fed.extend_from_slice(lookup::draft(&history, room));
+        fed.extend(lookup::draft(&history, room));
         lookup.passes += 1;
         lookup.drafted += fed.len() - 1;
         let mut chosen = Vec::new();

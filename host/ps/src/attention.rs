@@ -159,6 +159,8 @@ impl Job<'_> {
         let stride = longest.next_multiple_of(PIECE) * heads;
         let mut p = vec![0f32; queries * stride];
         let scale = 1.0 / (self.keys.width() as f32).sqrt();
+        // Cached numbers in FP32, where the portable form needs them apart.
+        let mut wide = Vec::new();
         let mut packed = vec![0f32; heads * d * queries];
         for (q, packed) in (self.q.chunks(self.width)).zip(packed.chunks_mut(heads * d)) {
             self.pack(q, packed);
@@ -166,7 +168,16 @@ impl Job<'_> {
         self.blocks(&seen, |i, at, n| {
             let p = &mut p[i * stride + (at - seen[i].start) * heads..];
             let q = &packed[i * heads * d..][..heads * d];
-            scores(q, heads, self.keys.view(), d, at..at + n, scale, p);
+            scores(
+                q,
+                heads,
+                self.keys.view(),
+                d,
+                at..at + n,
+                scale,
+                p,
+                &mut wide,
+            );
         });
         let mut done = Partial {
             max: vec![[f32::NEG_INFINITY; PART]; queries],
@@ -181,7 +192,7 @@ impl Job<'_> {
         self.blocks(&seen, |i, at, n| {
             let p = &p[i * stride + (at - seen[i].start) * heads..];
             let sums = &mut done.sums[i * heads * d..][..heads * d];
-            columns(p, heads, self.values.view(), d, at..at + n, sums);
+            columns(p, heads, self.values.view(), d, at..at + n, sums, &mut wide);
         });
         done
     }
@@ -269,24 +280,18 @@ fn columns_body<const H: usize>(p: &[f32], values: &[f32], sums: &mut [f32]) {
 }
 
 fused! {
-    /// Scores of positions `at` (the first a multiple of 8, all in one block of values): `q` is [d / 4, heads, 4], `p` [positions / 4, heads, 4], filled in whole pieces.
-    fn scores(q: &[f32], heads: usize, keys: View, d: usize, at: Range<usize>, scale: f32, p: &mut [f32]) {
+    /// Scores of positions `at` (the first a multiple of 8, all in one block of values): `q` is [d / 4, heads, 4], `p` [positions / 4, heads, 4], filled in
+    /// whole pieces; `wide` is for the keys in FP32.
+    fn scores(q: &[f32], heads: usize, keys: View, d: usize, at: Range<usize>, scale: f32, p: &mut [f32], wide: &mut Vec<f32>) {
         let tiles = at.len().div_ceil(PIECE);
         let blocks = d.div_ceil(BLOCK);
-        let mut widened = [0f32; VALUES * 256];
-        let mut wide = Vec::new();
-        let widened = if tiles * PIECE * d <= widened.len() {
-            &mut widened[..tiles * PIECE * d]
-        } else {
-            wide.resize(tiles * PIECE * d, 0.0);
-            &mut wide[..]
-        };
+        wide.resize(tiles * PIECE * d, 0.0);
         let first = at.start / PIECE;
         let scale_of = |i: usize| {
             let (tile, step) = (first + i / (PIECE * d), i / PIECE % d);
             (tile * blocks + step / BLOCK) * PIECE + i % PIECE
         };
-        let keys = keys.pieces(first * d, scale_of, widened);
+        let keys = keys.pieces(first * d, scale_of, wide);
         by_heads!(heads, scores_body, q, keys, d, scale, p);
     }
     neon { crate::neon::attention::scores(q, heads, keys, d, at, scale, p) }
@@ -294,15 +299,15 @@ fused! {
 
 fused! {
     /// Adds values of positions `at` (as above) times `p`, [positions / 4, heads, 4], to `sums`, [d / 8, heads, 8].
-    fn columns(p: &[f32], heads: usize, values: View, d: usize, at: Range<usize>, sums: &mut [f32]) {
+    fn columns(p: &[f32], heads: usize, values: View, d: usize, at: Range<usize>, sums: &mut [f32], wide: &mut Vec<f32>) {
         let blocks = d.div_ceil(BLOCK);
         let (block, within) = (at.start / VALUES, at.start % VALUES);
-        let mut widened = [0f32; VALUES * PIECE];
+        wide.resize(at.len() * PIECE, 0.0);
         for (c, sums) in sums.chunks_exact_mut(heads * PIECE).enumerate() {
             let scale_of =
                 |i: usize| (block * blocks + c * PIECE / BLOCK) * VALUES + within + i / PIECE;
             let first = (block * (d / PIECE) + c) * VALUES + within;
-            let values = values.pieces(first, scale_of, &mut widened[..at.len() * PIECE]);
+            let values = values.pieces(first, scale_of, wide);
             by_heads!(heads, columns_body, p, values, sums);
         }
     }

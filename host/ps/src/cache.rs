@@ -60,14 +60,14 @@ impl FromStr for CacheType {
 pub const PIECE: usize = 8;
 
 /// Positions of a block of values: what stays in the first-level cache while all columns of them are summed.
-pub const VALUES: usize = 64;
+pub const VALUES: usize = 128;
 
 /// Which of the two products of attention a cache serves; in both, what is multiplied lies in memory in the order in which it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Keys: eight positions side by side, [positions / 8, d, 8], so that a score needs no fold.
     Keys,
-    /// Values: eight columns side by side, [positions / 64, d / 8, 64, 8].
+    /// Values: eight columns side by side, [positions / 128, d / 8, 128, 8].
     Values,
 }
 
@@ -349,7 +349,7 @@ mod tests {
     proptest! {
         #[test]
         fn rows_come_back_as_near_as_the_format_allows(
-            values in prop::collection::vec(-100f32..100.0, 3 * 40), d in 1usize..=40, before in 0usize..70,
+            values in prop::collection::vec(-100f32..100.0, 3 * 40), d in 1usize..=40, before in 0usize..140,
         ) {
             let formats = CacheType::ALL.into_iter().zip([0.0, 1.0 / 2048.0, 0.5 / 127.0]);
             for ((t, error), order) in formats.flat_map(|f| [(f, Order::Keys), (f, Order::Values)]) {

@@ -199,11 +199,14 @@ impl Lane {
         } = self;
         as_finished(ps, device, ticket, n, GATE_UP_PIECES, |ps, device, rows| {
             let part = rows.start / 2..(rows.end / 2).min(width);
-            let outs = input.chunks_mut(width).enumerate();
-            for ((vector, out), gate_up) in outs.zip(output.chunks_mut(n)) {
+            for (vector, gate_up) in output.chunks_mut(n).enumerate() {
                 device.read_rows(ticket, vector, rows.start, &mut gate_up[rows.clone()])?;
-                silu_product(&gate_up[rows.clone()], &mut out[part.clone()]);
             }
+            // A batch is shared out at once, not vector by vector.
+            let outs = input.par_chunks_mut(width);
+            outs.zip(output.par_chunks(n)).for_each(|(out, gate_up)| {
+                silu_product(&gate_up[rows.clone()], &mut out[part.clone()]);
+            });
             ps.clock.charge(Kernel::Collect { n: rows.len() }, *vectors);
             ps.clock.charge(Kernel::Silu { n: part.len() }, *vectors);
             Ok(())

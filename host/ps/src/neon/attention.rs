@@ -209,18 +209,45 @@ unsafe fn value_columns<N: Numbers, const H: usize>(
             let mut sums: Sums<H> =
                 std::array::from_fn(|h| [vld1q_f32(at(h, 0)), vld1q_f32(at(h, 1))]);
             sums = product::<N, H>(p.as_ptr(), values, fours, sums);
+            for h in 0..H {
+                for l in 0..2 {
+                    vst1q_f32(at(h, l), sums[h][l]);
+                }
+            }
+        }
+    }
+    if n % LANES > 0 {
+        // SAFETY: as above.
+        unsafe { last_columns::<N, H>(p, values, d, n, out) }
+    }
+}
+
+/// Of these positions those that fill no four.
+///
+/// # Safety
+/// As [`value_columns`].
+#[inline(never)]
+unsafe fn last_columns<N: Numbers, const H: usize>(
+    p: &[f32],
+    values: N,
+    d: usize,
+    n: usize,
+    out: &mut [f32],
+) {
+    let fours = n / LANES;
+    for piece in 0..d / PIECE {
+        // SAFETY: as there.
+        unsafe {
+            let values = values.piece(piece);
+            let out = out.as_mut_ptr().add(piece * H * PIECE);
             for k in LANES * fours..n {
                 let v = values.one(k);
                 for h in 0..H {
                     let p = *p.as_ptr().add((fours * H + h) * LANES + k % LANES);
                     for l in 0..2 {
-                        sums[h][l] = vfmaq_n_f32(sums[h][l], v[l], p);
+                        let at = out.add(h * PIECE + l * LANES);
+                        vst1q_f32(at, vfmaq_n_f32(vld1q_f32(at), v[l], p));
                     }
-                }
-            }
-            for h in 0..H {
-                for l in 0..2 {
-                    vst1q_f32(at(h, l), sums[h][l]);
                 }
             }
         }

@@ -127,6 +127,12 @@ pub const LOOPS: &[LoopSpec] = &[
         "multiply-add",
     ),
     spec(
+        "last_columns",
+        &["9attention12last_columns", "4F16s", "Kj7_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
         "matrix_f32",
         &["4neon6vector12tile_product"],
         ("fmla", 4.0),

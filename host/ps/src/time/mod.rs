@@ -405,6 +405,8 @@ impl PsTime {
             let columns = n.div_ceil(VALUES) * d.div_ceil(PIECE);
             product("scores", h, tiles * PIECE, tiles)
                 + product("columns", h, n, columns)
+                // Three positions that fill no four, charged always.
+                + charged(h) * (3 * d) as f64 * self.cycles("last_columns")
                 + charged(h) * n as f64 * softmax
         };
         let mut threads = vec![0f64; CORES];
