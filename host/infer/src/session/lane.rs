@@ -23,6 +23,8 @@ use crate::model::Model;
 const GATE_UP_PIECES: usize = 4;
 /// The same of `lm_head`, whose results are many.
 const HEAD_PIECES: usize = 16;
+/// Rows of a piece at least: each costs launches and barriers.
+const LEAST_PIECE: usize = 2048;
 
 /// Calls `take` with rows of a step as they are finished, in `pieces` pieces, or in fewer where more is finished already; what the PS was
 /// charged for a piece passes on the device's clock before the next is waited for.
@@ -36,7 +38,7 @@ fn as_finished(
 ) -> Result<(), InferError> {
     // Whole tile rows: a piece of gate_up has whole tiles of both.
     let row = TILE * PORTS;
-    let piece = n.div_ceil(pieces).next_multiple_of(row);
+    let piece = n.div_ceil(pieces).max(LEAST_PIECE).next_multiple_of(row);
     let mut first = 0;
     while first < n {
         let finished = device.wait_rows(ticket, n.min(first + piece))?;

@@ -391,14 +391,21 @@ impl PsTime {
             CacheType::F16 => "f16",
             CacheType::Q8 => "q8",
         };
-        // The table has the loops for seven heads; a part of fewer still loads and widens each number, so it is charged as one of seven.
-        let charged = |h: usize| h.max(7) as f64;
-        let product = |what: &str, h: usize, n: usize, times: usize| {
-            let name = format!("{what}_{format}");
-            let cycles = charged(h) * (n * d) as f64 * self.cycles(&name);
-            cycles + times as f64 * self.table.around(&name, successor)
+        // The table has the loops for two, four and seven heads; a part is charged as the next of them, eight heads by the loop of seven.
+        let of = |what: &str, h: usize| match h {
+            0..=2 => (2, format!("{what}_2")),
+            3..=4 => (4, format!("{what}_4")),
+            _ => (h.max(7), what.to_owned()),
         };
-        let softmax = self.cycles("largest") + self.cycles("exponentials");
+        let each = |what: &str, h: usize| {
+            let (h, name) = of(what, h);
+            h as f64 * self.cycles(&name)
+        };
+        let product = |what: &str, h: usize, n: usize, times: usize| {
+            let what = format!("{what}_{format}");
+            let around = self.table.around(&of(&what, h).1, successor);
+            (n * d) as f64 * each(&what, h) + times as f64 * around
+        };
         // Cycles of a part of h heads over n positions: one tile of scores is eight positions, one of sums eight columns of a block.
         let cost = |h: usize, n: usize| {
             let tiles = n.div_ceil(PIECE);
@@ -406,8 +413,8 @@ impl PsTime {
             product("scores", h, tiles * PIECE, tiles)
                 + product("columns", h, n, columns)
                 // Three positions that fill no four, charged always.
-                + charged(h) * (3 * d) as f64 * self.cycles("last_columns")
-                + charged(h) * n as f64 * softmax
+                + (h * 3 * d) as f64 * self.cycles("last_columns")
+                + n as f64 * (each("largest", h) + each("exponentials", h))
         };
         let mut threads = vec![0f64; CORES];
         for h in (0..kv_heads).flat_map(|_| attention::parts(heads / kv_heads)) {
