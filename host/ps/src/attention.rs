@@ -168,16 +168,7 @@ impl Job<'_> {
         self.blocks(&seen, |i, at, n| {
             let p = &mut p[i * stride + (at - seen[i].start) * heads..];
             let q = &packed[i * heads * d..][..heads * d];
-            scores(
-                q,
-                heads,
-                self.keys.view(),
-                d,
-                at..at + n,
-                scale,
-                p,
-                &mut wide,
-            );
+            scores(q, self.keys.view(), d, at..at + n, scale, p, &mut wide);
         });
         let mut done = Partial {
             max: vec![[f32::NEG_INFINITY; PART]; queries],
@@ -273,17 +264,21 @@ fn scores_body<const H: usize>(q: &[f32], keys: &[f32], d: usize, scale: f32, p:
 
 #[inline(always)]
 fn columns_body<const H: usize>(p: &[f32], values: &[f32], sums: &mut [f32]) {
-    let (sums, _) = sums.as_chunks_mut::<PIECE>();
     let mut now = [[0.0; PIECE]; H];
-    now.copy_from_slice(sums);
-    sums.copy_from_slice(&product::<H>(p, values, now));
+    for (now, sums) in now.iter_mut().zip(sums.chunks_exact(PIECE)) {
+        now.copy_from_slice(sums);
+    }
+    let now = product::<H>(p, values, now);
+    for (now, sums) in now.iter().zip(sums.chunks_exact_mut(PIECE)) {
+        sums.copy_from_slice(now);
+    }
 }
 
 fused! {
     /// Scores of positions `at` (the first a multiple of 8, all in one block of values): `q` is [d / 4, heads, 4], `p` [positions / 4, heads, 4], filled in
     /// whole pieces; `wide` is for the keys in FP32.
-    fn scores(q: &[f32], heads: usize, keys: View, d: usize, at: Range<usize>, scale: f32, p: &mut [f32], wide: &mut Vec<f32>) {
-        let tiles = at.len().div_ceil(PIECE);
+    fn scores(q: &[f32], keys: View, d: usize, at: Range<usize>, scale: f32, p: &mut [f32], wide: &mut Vec<f32>) {
+        let (heads, tiles) = (q.len() / d, at.len().div_ceil(PIECE));
         let blocks = d.div_ceil(BLOCK);
         wide.resize(tiles * PIECE * d, 0.0);
         let first = at.start / PIECE;
@@ -294,7 +289,7 @@ fused! {
         let keys = keys.pieces(first * d, scale_of, wide);
         by_heads!(heads, scores_body, q, keys, d, scale, p);
     }
-    neon { crate::neon::attention::scores(q, heads, keys, d, at, scale, p) }
+    neon { crate::neon::attention::scores(q, keys, d, at, scale, p) }
 }
 
 fused! {

@@ -245,7 +245,7 @@ fn scatter<T: Copy>(order: Order, row: &[T], d: usize, at: usize, numbers: &mut 
     match order {
         Order::Keys => {
             let tile = &mut numbers[order.place(d, at / PIECE * PIECE, 0)..];
-            every_eighth(row, tile.as_chunks_mut().0, at % PIECE);
+            every_eighth(row, tile, at % PIECE);
         }
         Order::Values => {
             let from = &mut numbers[order.place(d, at, 0)..];
@@ -256,21 +256,22 @@ fn scatter<T: Copy>(order: Order, row: &[T], d: usize, at: usize, numbers: &mut 
     }
 }
 
-/// `out[i][lane] = row[i]`.
+/// `out[8 i + lane] = row[i]`.
 #[inline(never)]
-fn every_eighth<T: Copy>(row: &[T], out: &mut [[T; PIECE]], lane: usize) {
+fn every_eighth<T: Copy>(row: &[T], out: &mut [T], lane: usize) {
     let lane = lane % PIECE;
-    let (eights, rest) = row.as_chunks::<PIECE>();
-    let (whole, tail) = out.split_at_mut(eights.len() * PIECE);
-    for (out, row) in whole.as_chunks_mut::<PIECE>().0.iter_mut().zip(eights) {
+    let eights = row.chunks_exact(PIECE);
+    let rest = eights.remainder();
+    for (row, out) in eights.zip(out.chunks_exact_mut(PIECE * PIECE)) {
         // Loaded together, or each store would hold up the next load.
-        let row = *row;
+        let row: [T; PIECE] = std::array::from_fn(|i| row[i]);
         for i in 0..PIECE {
-            out[i][lane] = row[i];
+            out[PIECE * i + lane] = row[i];
         }
     }
-    for (out, v) in tail.iter_mut().zip(rest) {
-        out[lane] = *v;
+    let whole = row.len() - rest.len();
+    for (i, v) in rest.iter().enumerate() {
+        out[(whole + i) * PIECE + lane] = *v;
     }
 }
 

@@ -38,16 +38,9 @@ macro_rules! by_heads {
 ///
 /// # Panics
 /// If a slice is too short.
-pub fn scores(
-    q: &[f32],
-    heads: usize,
-    keys: View,
-    d: usize,
-    at: Range<usize>,
-    scale: f32,
-    p: &mut [f32],
-) {
+pub fn scores(q: &[f32], keys: View, d: usize, at: Range<usize>, scale: f32, p: &mut [f32]) {
     let (first, tiles) = (at.start / PIECE, at.len().div_ceil(PIECE));
+    let heads = q.len() / d;
     assert!((1..=PART).contains(&heads) && d % PIECE == 0 && q.len() == heads * d);
     let p = &mut p[..tiles * heads * PIECE];
     let numbers = first * d * PIECE..(first + tiles) * d * PIECE;
