@@ -42,9 +42,8 @@ check-autoawq:  ## AutoAWQ and transformers read our AutoAWQ checkpoints (instal
 	@scripts/setup
 	@scripts/check-autoawq
 
-synth:  ## what the whole device costs on the K26, both profiles (estimate by yosys; target/synth/)
-	@scripts/synth-profile paper
-	@scripts/synth-profile kv260
+synth:  ## what the whole device costs on the K26, both profiles (estimate by yosys; docs/synthesis.md, docs/results/synth.json)
+	@scripts/synth-profile paper kv260 --record
 
 synth-unit:  ## what a unit of either profile costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96

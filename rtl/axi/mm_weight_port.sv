@@ -5,8 +5,8 @@
 //
 // Latency:    as mm_axi_reader and mm_fifo.
 // Throughput: a strip a cycle.
-// Stalls:     pop_i is the only ready path and ends at the FIFO; rready is never low while beats are due, for the
-//             reader asks only for what the FIFO has room for.
+// Stalls:     pop_i is the only ready path and ends at the FIFO; rready is always high, for the reader asks only for
+//             what the FIFO has room for.
 
 module mm_weight_port
   import mm_pkg::*;
@@ -41,6 +41,11 @@ module mm_weight_port
   input  logic [ADDR_BITS-1:0]  seg_addr_i,
   /// Its length, beats of 16 bytes, >= 1.
   input  logic [BEATS_BITS-1:0] seg_beats_i,
+
+  /// A burst may be asked for (mm_lead_limiter).
+  input  logic                  go_i,
+  /// A burst is asked for; pulse.
+  output logic                  issue_o,
 
   /// AXI4 AR and R: what we drive.
   output axi_rd_req_t           axi_req_o,
@@ -111,10 +116,12 @@ module mm_weight_port
     .m_axi_rvalid (axi_rsp_i.rvalid),
     .m_axi_rready (axi_req_o.rready),
     .out_valid_o  (out_valid),
-    .out_ready_i  (out_ready),
+    .out_ready_i  (1'b1),
     .out_data_o   (out_data),
     .out_tag_o    (out_tag),
     .pop_i,
+    .go_i,
+    .issue_o,
     .beat_o,
     .err_valid_o,
     .err_addr_o
@@ -178,7 +185,7 @@ module mm_weight_port
   );
 
   logic unused;
-  assign unused = out_tag;
+  assign unused = ^{out_tag, out_ready};
 
 `ifndef SYNTHESIS
   // A beat that was asked for always finds room.

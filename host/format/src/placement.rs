@@ -10,7 +10,7 @@ use crate::PORTS;
 pub const BANK_SPACE: usize = 64 * 1024;
 
 /// Where each port's segment begins, modulo [`BANK_SPACE`], relative to port 0's. Found by a search with the memory model of the
-/// simulated board, which also tests it (`sim/board/tests/ddr_placement.rs`).
+/// simulated board, which also tests it (`sim/ddr/tests/placement.rs`).
 pub const PHASES: [usize; PORTS] = [0, 40 * 1024, 48 * 1024, 56 * 1024];
 
 /// Offsets of four segments of `bytes` each in one buffer: in the order of the ports, disjoint, multiples of 4096, with the

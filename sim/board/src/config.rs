@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use macromac_driver::Profile;
 
 use crate::axi::Attributes;
-use crate::ddr::{Ddr4, DdrConfig, DdrRate};
-use crate::timing::{MemoryTiming, PORTS, PortConfig, SimpleTiming};
+use macromac_ddr::timing::{MemoryTiming, PORTS, PortConfig, SimpleTiming};
+use macromac_ddr::{Ddr4, DdrConfig, DdrRate};
 
 /// Which memory answers the ports.
 pub enum MemoryModel {

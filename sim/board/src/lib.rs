@@ -6,25 +6,25 @@
 //! simulation with an error that names port, rule and cycle.
 //!
 //! * [`axi`]: slaves, register master and checkers; they need no RTL and are tested with scripted masters;
-//! * [`timing`]: when memory answers ([`MemoryTiming`]); [`ddr`]: the board's DDR4, bank by bank;
+//! * [`timing`]: when memory answers ([`MemoryTiming`]); the board's DDR4, bank by bank, is the crate `macromac-ddr`;
 //! * [`inject`]: bad responses and hanging ports, for tests of the error paths.
 
 pub mod axi;
 mod board;
 pub mod buffers;
 mod config;
-pub mod ddr;
 pub mod inject;
 mod machine;
 pub mod memory;
 mod pins;
 mod program;
 mod registers;
-pub mod timing;
 mod violation;
+mod watch;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
-pub use ddr::{DdrConfig, DdrRate, PsTraffic};
-pub use timing::{MemoryTiming, PortConfig};
+pub use macromac_ddr::timing::{self, MemoryTiming, PortConfig};
+pub use macromac_ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use violation::{Checked, Interface, Rule, Violation};
+pub use watch::{Run, Traffic};

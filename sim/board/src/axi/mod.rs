@@ -16,7 +16,7 @@ pub use write::{WriteBeat, WriteMaster, WriteSlave};
 use crate::buffers::Buffers;
 use crate::inject::Injector;
 use crate::memory::Memory;
-use crate::timing::MemoryTiming;
+use macromac_ddr::timing::MemoryTiming;
 
 /// What a master says on AR or AW.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

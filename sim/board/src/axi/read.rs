@@ -7,8 +7,8 @@ use super::{Address, World};
 use crate::buffers::Owner;
 use crate::inject::{Direction, Verdict, response};
 use crate::memory::{Beat, Cursor};
-use crate::timing::Channel;
 use crate::violation::{Checked, Interface, Rule};
+use macromac_ddr::timing::Channel;
 
 /// Bursts the slave takes before it lowers ARREADY.
 const QUEUE: usize = 32;

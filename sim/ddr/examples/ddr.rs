@@ -1,8 +1,8 @@
-//! The DDR4 model against the published measurements: `cargo run --release -p macromac-board --example ddr`.
+//! The DDR4 model against the published measurements: `cargo run --release -p macromac-ddr --example ddr`.
 //! `-- fit` searches queue and port parameters, `-- place` the best offsets of four segments, `-- speed` measures the model.
 
-use macromac_board::ddr::calibration::{POINTS, Use};
-use macromac_board::ddr::{DdrRate, QueueConfig, placement};
+use macromac_ddr::calibration::{POINTS, Use};
+use macromac_ddr::{DdrRate, QueueConfig, placement};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

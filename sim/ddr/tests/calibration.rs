@@ -1,7 +1,7 @@
 //! The DDR4 model against published measurements of the board: `docs/memory.md` has the same table.
 
-use macromac_board::ddr::calibration::{POINTS, Use};
-use macromac_board::ddr::{DdrRate, QueueConfig};
+use macromac_ddr::calibration::{POINTS, Use};
+use macromac_ddr::{DdrRate, QueueConfig};
 
 /// What the model is meant to keep, as a fraction.
 const GOAL: f64 = 0.05;

@@ -60,7 +60,7 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
-    /// Fitted to published measurements: `docs/memory.md`, `cargo run --release -p macromac-board --example ddr`.
+    /// Fitted to published measurements: `docs/memory.md`, `cargo run --release -p macromac-ddr --example ddr`.
     pub const FITTED: Self = Self {
         read_lines: 48,
         write_lines: 64,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::ddr::PsTraffic;
+use crate::PsTraffic;
 
 /// Number of AXI ports: four for weights and one for data.
 pub const PORTS: usize = 5;

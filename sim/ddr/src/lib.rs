@@ -1,7 +1,9 @@
-//! The KV260's DDR4 and its controller, bank by bank: a [`MemoryTiming`] for the simulated board.
+//! The KV260's DDR4 and its controller, bank by bank: a [`MemoryTiming`] for the simulated board (`sim/board`) and for the model of
+//! the device (`sim/timing`), which share it.
 //!
 //! Everything is integer arithmetic on memory clocks (tCK), so a run repeats to the cycle on every machine.
 //!
+//! * [`timing`]: what a memory is to a port, and memories simpler than this one;
 //! * [`jedec`]: what the standard says of the devices; nothing in it is fitted;
 //! * [`map`]: which bank, row and column an address is;
 //! * `dram`: banks, buses, refresh, and which command goes out in a memory clock;
@@ -25,17 +27,19 @@ pub mod replay;
 mod returns;
 #[cfg(test)]
 mod tests;
+pub mod timing;
 
 pub use config::{DdrConfig, QueueConfig};
 pub use dram::DramCounters;
 pub use jedec::DdrRate;
 pub use ps::{PsRequest, PsStreams, PsTraffic};
+pub use timing::{MemoryTiming, PortConfig};
 
-use crate::timing::{Channel, MemoryTiming, PORTS};
 use dram::{Dram, Request};
 use port::Port;
 use ps::PsMaster;
 use returns::Returns;
+use timing::{Channel, PORTS};
 
 /// Controller ports that the model knows: two for the interconnect of the processor (and HPC), one for HP0, one for HP1 and HP2
 /// together, one for HP3. (UG1085, "DDR Memory Controller": six 128-bit ports, of which port 0, of the real-time cores, is idle

@@ -1,7 +1,7 @@
 //! The distances of four segments that the driver uses are as good as any that the memory model finds.
 
-use macromac_board::ddr::DdrRate;
-use macromac_board::ddr::placement::{self, PHASES};
+use macromac_ddr::DdrRate;
+use macromac_ddr::placement::{self, PHASES};
 
 #[test]
 fn placement_is_within_2_percent_of_the_best() {
