@@ -122,7 +122,7 @@ static int load_some(struct fuzz *fuzz, int file)
 		steps[i].tile_rows = rarely(fuzz, 6) ? number(fuzz) : 1 + below(fuzz, 4);
 		steps[i].report_tile_rows = below(fuzz, 3);
 		steps[i].vectors = rarely(fuzz, 6) ? number(fuzz) : 1;
-		steps[i].macro_strips = rarely(fuzz, 6) ? number(fuzz) : 18 - rarely(fuzz, 3);
+		steps[i].macro_strips = rarely(fuzz, 6) ? number(fuzz) : 17U + !rarely(fuzz, 3);
 		for (int port = 0; port < MACROMAC_PORTS; port++)
 			some_range(fuzz, file, &steps[i].weights[port]);
 		some_range(fuzz, file, &steps[i].activations);
