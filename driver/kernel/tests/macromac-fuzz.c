@@ -287,7 +287,7 @@ static int fuzz_process(uint64_t calls, uint64_t seed, int64_t end)
 	}
 	for (; fuzz.calls < calls && (fuzz.calls % 64 || now() < end); fuzz.calls++) {
 		int file = below(&fuzz, FILES);
-		int result = rarely(&fuzz, 300) ? load_good(&fuzz, file) :
+		int result = rarely(&fuzz, 100) ? load_good(&fuzz, file) :
 			     actions[below(&fuzz, sizeof(actions) / sizeof(actions[0]))](&fuzz, file);
 
 		fuzz.good += result >= 0;
