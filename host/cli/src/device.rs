@@ -7,6 +7,7 @@ use macromac_infer::{cpu_device, golden_device};
 
 use crate::args::{Backend, ModelArgs};
 use crate::load::Loaded;
+use crate::trace::Probe;
 
 /// Builds the device that `--backend` and `--profile` name and gives it the model's weights.
 pub fn device(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
@@ -44,9 +45,27 @@ pub fn profile(args: &ModelArgs) -> Option<&'static str> {
     }
 }
 
-/// The verilated accelerator on the simulated board, driven by the queue code of the real one.
+/// The device for a run that is watched: only the simulated board can be.
+pub fn watched(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Probe>> {
+    anyhow::ensure!(
+        args.backend == Backend::Rtl,
+        "--timeline: expected --backend rtl, found {}, which keeps no time",
+        name(args.backend)
+    );
+    Ok(Box::new(board(args, loaded)?))
+}
+
 #[cfg(feature = "rtl")]
 fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    Ok(Box::new(board(args, loaded)?))
+}
+
+/// The verilated accelerator on the simulated board, driven by the queue code of the real one.
+#[cfg(feature = "rtl")]
+fn board(
+    args: &ModelArgs,
+    loaded: &Loaded,
+) -> Result<macromac_driver::Device<macromac_board::Board>> {
     use crate::args::{Ddr, Memory};
     use macromac_board::{Board, BoardConfig, DdrRate};
     use macromac_driver::{Device, PassWeights};
@@ -67,7 +86,8 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
             args.memory_seed,
         ),
     }
-    .with_profile(args.profile.into());
+    .with_profile(args.profile.into())
+    .with_clock(args.clock_hz());
     let shapes = pass_shapes(&loaded.source);
     let passes: Vec<PassWeights> = shapes
         .into_iter()
@@ -78,12 +98,17 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
             segments: image.segments(pass),
         })
         .collect();
-    Ok(Box::new(Device::new(Board::new(config)?, &passes)?))
+    Ok(Device::new(Board::new(config)?, &passes)?)
 }
 
 /// Built without Verilator, for machines that only need the other backends.
 #[cfg(not(feature = "rtl"))]
-fn simulated(_args: &ModelArgs, _loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    Ok(Box::new(board(args, loaded)?))
+}
+
+#[cfg(not(feature = "rtl"))]
+fn board(_args: &ModelArgs, _loaded: &Loaded) -> Result<macromac_timing::ModelDevice> {
     anyhow::bail!(
         "--backend rtl: expected a program with the simulated board, found one that was built \
          without it; build with `cargo build --release --features rtl` (needs Verilator)"

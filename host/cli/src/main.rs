@@ -24,6 +24,7 @@ mod size;
 mod synth;
 mod text;
 mod tokenize;
+mod trace;
 
 use std::process::ExitCode;
 

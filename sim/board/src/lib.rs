@@ -20,9 +20,11 @@ mod pins;
 mod program;
 mod registers;
 mod violation;
+mod watch;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
 pub use macromac_ddr::timing::{self, MemoryTiming, PortConfig};
 pub use macromac_ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use violation::{Checked, Interface, Rule, Violation};
+pub use watch::{Run, Traffic};
