@@ -191,6 +191,21 @@ bool write_text(const char *path, const char *text)
 	return fine;
 }
 
+#define STOP_MS "/sys/module/macromac/parameters/stop_ms"
+
+bool set_stop_ms(const char *value, char *before)
+{
+	int fd = open(STOP_MS, O_RDONLY | O_CLOEXEC);
+	ssize_t bytes = fd < 0 ? -1 : read(fd, before, 15);
+
+	if (fd >= 0)
+		close(fd);
+	if (bytes <= 0)
+		return false;
+	before[bytes] = 0;
+	return write_text(STOP_MS, value);
+}
+
 static void rig_weights(uint8_t *weights)
 {
 	for (int port = 0; port < MACROMAC_PORTS; port++) {

@@ -70,6 +70,8 @@ void *map(int fd, uint64_t offset, size_t bytes, int protection);
 bool readable(const volatile void *at);
 bool writable(volatile uint32_t *at, uint32_t value);
 bool write_text(const char *path, const char *text);
+/* How long the module lets released steps finish; the value before goes to @before, 16 bytes. */
+bool set_stop_ms(const char *value, char *before);
 
 /*
  * A rig: a file with a product of GROUPS groups and TILE_ROWS tile rows. Weights are q = c + p,
