@@ -64,6 +64,12 @@ int fault_of(int fd, struct macromac_fault *fault);
 int stats_of(int fd, struct macromac_stats *stats);
 int query_of(int fd, struct macromac_query *query);
 
+/*
+ * Bytes that all buffers have, up to a constant. Taken from debugfs: where the kernel's default pool is used, what QUERY
+ * says is left changes with what the rest of the system does.
+ */
+int64_t memory_used(int fd);
+
 int64_t now(void);
 void *map(int fd, uint64_t offset, size_t bytes, int protection);
 /* Whether a byte can be read without SIGBUS; the same for a 32-bit write of @value. */
