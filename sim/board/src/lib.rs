@@ -11,7 +11,6 @@
 
 pub mod axi;
 mod board;
-pub mod buffers;
 mod config;
 pub mod inject;
 mod machine;
@@ -24,6 +23,8 @@ mod watch;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
+pub use macromac_ddr as ddr;
+pub use macromac_ddr::buffers;
 pub use macromac_ddr::timing::{self, MemoryTiming, PortConfig};
 pub use macromac_ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use violation::{Checked, Interface, Rule, Violation};
