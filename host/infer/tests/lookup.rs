@@ -231,7 +231,7 @@ fn a_story_that_was_told_is_told_again_half_as_fast_again_at_least() {
     let config = ModelConfig::kv260(Profile::Kv260, Profile::Kv260.clock_hz(), 2133);
     let results = golden_device(demo.source.clone(), Profile::Kv260).unwrap();
     let mut device = Clocked {
-        clock: ModelDevice::new(config, results.passes().to_vec(), Packing::Single),
+        clock: ModelDevice::new(config, results.passes(), Packing::Single).unwrap(),
         results,
         tickets: Vec::new(),
     };
