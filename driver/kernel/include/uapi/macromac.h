@@ -60,7 +60,7 @@ struct macromac_completion {
 	__u32 reserved;
 };
 
-/** enum macromac_coherency - how the processor's caches and the data port meet; probed when the module loads */
+/** enum macromac_coherency - how caches and data port meet; probed when the module loads */
 enum macromac_coherency {
 	/** @MACROMAC_NONCOHERENT: BUFFER_SYNC does cache maintenance for all buffers. */
 	MACROMAC_NONCOHERENT = 0,
@@ -149,9 +149,9 @@ struct macromac_buffer_free {
 	__u32 handle;
 };
 
-/** MACROMAC_SYNC_FOR_DEVICE - the processor has written; the device will read (clean the caches). */
+/** MACROMAC_SYNC_FOR_DEVICE - the processor has written; the device will read (clean caches). */
 #define MACROMAC_SYNC_FOR_DEVICE	1
-/** MACROMAC_SYNC_FOR_CPU - the device has written; the processor will read (invalidate the caches). */
+/** MACROMAC_SYNC_FOR_CPU - the device has written; the processor will read (invalidate). */
 #define MACROMAC_SYNC_FOR_CPU		2
 
 /**
@@ -193,7 +193,7 @@ struct macromac_range {
  * @macro_strips: 18: format 1; 17: format 2 (kv260 only)
  * @weights: segment of each weight port, in a buffer for weights; its length is
  *	tile_rows * 16 * (18 * groups) bytes in format 1,
- *	tile_rows * 16 * (17 * groups + (groups + 3) / 4) bytes in format 2 (the quotient rounded down)
+ *	tile_rows * 16 * (17 * groups + (groups + 3) / 4) bytes in format 2 (quotient rounded down)
  * @activations: groups * vectors * 256 bytes in a buffer for activations
  * @results: tile_rows * vectors * 128 bytes in a buffer for results
  */
@@ -240,7 +240,7 @@ enum macromac_rule {
 #define MACROMAC_RANGE_RESULTS		5
 
 /**
- * struct macromac_program_load - validate a program, stop what this file has running, start it as a ring
+ * struct macromac_program_load - validate a program, stop what this file runs, start it as a ring
  * @size: in: bytes of this structure
  * @step_count: in: steps; 0 unloads: the device stops and is free for others
  * @steps: in: address of step_count struct macromac_step
@@ -251,8 +251,9 @@ enum macromac_rule {
  * @bad_range: out, with EINVAL: which range of the step
  * @pad: zero
  *
- * The device waits for the doorbell, which counts from 0 again. EBUSY: another file owns the device.
- * EIO: the device has halted on a fault; reset it. Steps interrupt only while somebody sleeps in WAIT.
+ * The device waits for the doorbell, which counts from 0 again. EBUSY: another file owns the
+ * device. EIO: the device has halted on a fault; reset it. Steps interrupt only while somebody
+ * sleeps in WAIT.
  */
 struct macromac_program_load {
 	__u32 size;
@@ -286,9 +287,9 @@ struct macromac_run {
  * @steps_done: out: as in the completion record
  * @rows_done: out: as in the completion record
  *
- * Rows are looked at when the device interrupts or the deadline comes; poll the completion page for
- * less latency. ETIMEDOUT: the deadline has come (outputs are valid). EIO: the device has halted; see
- * MACROMAC_IOC_FAULT. EPERM: this file has no program loaded.
+ * Rows are looked at when the device interrupts or the deadline comes; poll the completion page
+ * for less latency. ETIMEDOUT: the deadline has come (outputs are valid). EIO: the device has
+ * halted; see MACROMAC_IOC_FAULT. EPERM: this file has no program loaded.
  */
 struct macromac_wait {
 	__u32 size;
@@ -303,8 +304,8 @@ struct macromac_wait {
 /**
  * struct macromac_fault - why the device halted
  * @size: in: bytes of this structure
- * @cause: out: 0 none, 1 bus read, 2 bus write, 3 bad descriptor, 4 reserved bits set in a zeros strip,
- *	5 watchdog, 0x100 no reaction (the driver gave it up)
+ * @cause: out: 0 none, 1 bus read, 2 bus write, 3 bad descriptor, 4 reserved bits set in a zeros
+ *	strip, 5 watchdog, 0x100 no reaction (the driver gave it up)
  * @port: out: 0 to 3 weights, 4 data
  * @step: out: ring index of the step concerned
  * @range: out: range of that step which the failing burst lies in (0 to 5), or 0xffffffff
@@ -372,10 +373,12 @@ struct macromac_stats {
 #define MACROMAC_IOC_MAGIC	0xB6
 
 #define MACROMAC_IOC_QUERY		_IOWR(MACROMAC_IOC_MAGIC, 0x00, struct macromac_query)
-#define MACROMAC_IOC_BUFFER_CREATE	_IOWR(MACROMAC_IOC_MAGIC, 0x01, struct macromac_buffer_create)
+#define MACROMAC_IOC_BUFFER_CREATE	\
+	_IOWR(MACROMAC_IOC_MAGIC, 0x01, struct macromac_buffer_create)
 #define MACROMAC_IOC_BUFFER_FREE	_IOW(MACROMAC_IOC_MAGIC, 0x02, struct macromac_buffer_free)
 #define MACROMAC_IOC_BUFFER_SYNC	_IOW(MACROMAC_IOC_MAGIC, 0x03, struct macromac_buffer_sync)
-#define MACROMAC_IOC_PROGRAM_LOAD	_IOWR(MACROMAC_IOC_MAGIC, 0x04, struct macromac_program_load)
+#define MACROMAC_IOC_PROGRAM_LOAD	\
+	_IOWR(MACROMAC_IOC_MAGIC, 0x04, struct macromac_program_load)
 #define MACROMAC_IOC_RUN		_IOW(MACROMAC_IOC_MAGIC, 0x05, struct macromac_run)
 #define MACROMAC_IOC_WAIT		_IOWR(MACROMAC_IOC_MAGIC, 0x06, struct macromac_wait)
 #define MACROMAC_IOC_FAULT		_IOWR(MACROMAC_IOC_MAGIC, 0x07, struct macromac_fault)
