@@ -83,6 +83,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
         prompt.len(),
         g.tokens.len()
     ));
+    device::note_calls(&args.model, device.as_mut())?;
     if let Some(lookup) = &g.lookup {
         output::note(&lookup.to_string());
     }

@@ -303,6 +303,7 @@ impl Platform for Board {
 
     fn alloc(&mut self, bytes: usize, usage: BufferUse) -> Result<BufferId, DriverError> {
         self.machine
+            .space
             .buffers
             .alloc(bytes, Owner::Buffer(usage))
             .map(BufferId)
