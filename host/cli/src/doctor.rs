@@ -118,8 +118,8 @@ mod on_linux {
             self.failed += usize::from(!good);
             let colon = if remark.is_empty() { "" } else { ": " };
             let line = match (self.tap, good) {
-                (true, true) => format!("ok {} - {name}\n# {remark}\n", self.checks),
-                (true, false) => format!("not ok {} - {name}\n# {remark}\n", self.checks),
+                (true, true) => format!("# {remark}\nok {} - {name}\n", self.checks),
+                (true, false) => format!("# {remark}\nnot ok {} - {name}\n", self.checks),
                 (false, true) => format!("ok      {name}{colon}{remark}\n"),
                 (false, false) => format!("FAILED  {name}{colon}{remark}\n"),
             };

@@ -1,7 +1,7 @@
 //! The device's thread: the model, its clock, its interrupt line.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, RecvError, TryRecvError};
 use std::time::Instant;
 
@@ -65,14 +65,20 @@ struct Line {
 
 impl Line {
     fn follow(&mut self, level: bool) {
-        if !level || self.masked {
-            return;
-        }
-        if let Some(event) = &mut self.event {
-            // An eventfd that nobody reads any more is no error of the device.
+        // An eventfd that nobody reads any more is no error of the device.
+        let Some(event) = &mut self.event else { return };
+        if level && !self.masked {
             if event.write_all(&1u64.to_ne_bytes()).is_ok() {
                 self.masked = true;
                 self.raised += 1;
+            }
+        } else if !level && self.masked {
+            // A wire would have fallen with the level. What QEMU has not seen yet is taken back: it would reach a driver that
+            // has just switched the interrupt off, and that nothing makes touch a register again. What QEMU has seen, the
+            // access that made the level fall has acknowledged.
+            if event.read_exact(&mut [0; 8]).is_ok() {
+                self.masked = false;
+                self.raised -= 1;
             }
         }
     }
