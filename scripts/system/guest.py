@@ -35,6 +35,9 @@ class Initramfs:
     def file(self, name, source, mode=0o755):
         self.entry(name, stat.S_IFREG | mode, Path(source).read_bytes())
 
+    def text(self, name, text):
+        self.entry(name, stat.S_IFREG | 0o644, text.encode())
+
     def link(self, name, to):
         self.entry(name, stat.S_IFLNK | 0o777, to.encode())
 
@@ -56,6 +59,8 @@ def initramfs(path, root, programs, models):
     archive.device("dev/null", 1, 3)
     archive.file("bin/busybox", Path(root) / "kernel/bin/busybox")
     archive.link("bin/sh", "busybox")
+    archive.text("etc/passwd", "root:x:0:0::/tmp:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n")
+    archive.text("etc/group", "root:x:0:\nuser:x:1000:\n")
     archive.file("init", Path(__file__).with_name("init"))
     for name in ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"]:
         archive.file(f"lib/{name}", libraries / name)
