@@ -147,6 +147,7 @@ struct macromac_counts {
  * @wait: where WAIT sleeps
  * @sleeper: the owner, for sleepers
  * @unplugged: @gone, for sleepers
+ * @powered: its clock runs, registers may be touched
  * @running: IRQ_ENABLE may be written
  * @armed: IRQ_ENABLE.step_done is set
  * @faulted: the device has said so by interrupt
@@ -199,6 +200,7 @@ struct macromac {
 	wait_queue_head_t wait;
 	struct macromac_file *sleeper;
 	bool unplugged;
+	bool powered;
 	bool running;
 	bool armed;
 	bool faulted;
@@ -242,6 +244,7 @@ int macromac_hw_stop(struct macromac *mm);
 int macromac_hw_reset(struct macromac *mm);
 void macromac_hw_fault(struct macromac *mm, struct macromac_fault *fault);
 void macromac_hw_stats(struct macromac *mm, struct macromac_stats *stats);
+void macromac_hw_power(struct macromac *mm, bool on);
 void macromac_hw_arm(struct macromac *mm);
 void macromac_hw_disarm(struct macromac *mm);
 irqreturn_t macromac_hw_interrupt(int irq, void *data);

@@ -88,6 +88,7 @@ static void macromac_clock_off(void *data)
 {
 	struct macromac *mm = data;
 
+	macromac_hw_power(mm, false);
 	/* Suspended, its clock is off already. */
 	if (!pm_runtime_status_suspended(mm->dev))
 		clk_disable_unprepare(mm->clk);
@@ -114,6 +115,7 @@ static int macromac_power(struct macromac *mm)
 	if (err)
 		return dev_err_probe(dev, err, "clock\n");
 	pm_runtime_set_active(dev);
+	macromac_hw_power(mm, true);
 	err = devm_add_action_or_reset(dev, macromac_clock_off, mm);
 	if (err)
 		return err;
@@ -321,6 +323,7 @@ static int macromac_runtime_suspend(struct device *dev)
 {
 	struct macromac *mm = dev_get_drvdata(dev);
 
+	macromac_hw_power(mm, false);
 	clk_disable_unprepare(mm->clk);
 	return 0;
 }
@@ -328,8 +331,11 @@ static int macromac_runtime_suspend(struct device *dev)
 static int macromac_runtime_resume(struct device *dev)
 {
 	struct macromac *mm = dev_get_drvdata(dev);
+	int err = clk_prepare_enable(mm->clk);
 
-	return clk_prepare_enable(mm->clk);
+	if (!err)
+		macromac_hw_power(mm, true);
+	return err;
 }
 
 static int macromac_suspend(struct device *dev)

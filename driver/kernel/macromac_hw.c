@@ -251,6 +251,20 @@ int macromac_hw_stop(struct macromac *mm)
 }
 
 /**
+ * macromac_hw_power - may the interrupt handler touch the device?
+ * @mm: the device
+ * @on: its clock runs
+ */
+void macromac_hw_power(struct macromac *mm, bool on)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&mm->irq_lock, flags);
+	mm->powered = on;
+	spin_unlock_irqrestore(&mm->irq_lock, flags);
+}
+
+/**
  * macromac_hw_arm - have the next step interrupt
  * @mm: the device; irq_lock is held
  *
@@ -292,13 +306,17 @@ irqreturn_t macromac_hw_interrupt(int irq, void *data)
 	u32 status;
 
 	spin_lock(&mm->irq_lock);
-	if (!mm->running) {
+	if (!mm->powered) {
 		spin_unlock(&mm->irq_lock);
-		atomic_inc(&mm->counts.spurious);
 		return IRQ_NONE;
 	}
+	/*
+	 * Also of a device that is at rest: one that came too late. In a virtual machine the
+	 * line may only fall when the device is touched.
+	 */
 	macromac_store32(mm, MACROMAC_IRQ_STATUS, MACROMAC_IRQ_STATUS_STEP_DONE_MASK);
-	macromac_store32(mm, MACROMAC_IRQ_ENABLE, MACROMAC_IRQ_ENABLE_FAULT_MASK);
+	macromac_store32(mm, MACROMAC_IRQ_ENABLE,
+			 mm->running && !mm->faulted ? MACROMAC_IRQ_ENABLE_FAULT_MASK : 0);
 	/*
 	 * The load also sees to it that both stores have arrived: a step that completes after a
 	 * sleeper has looked at the record is not cleared by them.
@@ -306,7 +324,7 @@ irqreturn_t macromac_hw_interrupt(int irq, void *data)
 	status = macromac_load32(mm, MACROMAC_IRQ_STATUS);
 	mine = mm->armed;
 	mm->armed = false;
-	if (status & MACROMAC_IRQ_STATUS_FAULT_MASK) {
+	if (mm->running && (status & MACROMAC_IRQ_STATUS_FAULT_MASK)) {
 		/* Stays pending, as the fault does: both go with the reset. */
 		macromac_store32(mm, MACROMAC_IRQ_ENABLE, 0);
 		if (!mm->faulted)
