@@ -84,21 +84,31 @@ pub const NO_SUCH_BUFFER: &str = "no such buffer: it was never allocated, or it 
 impl std::fmt::Display for BrokenRule<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match *self {
-            Self::Steps { max, found } => write!(f, "a program has 1 to {max} steps, found {found}"),
+            Self::Steps { max, found } => {
+                write!(f, "a program has 1 to {max} steps, found {found}")
+            }
             Self::Groups { max, found } => write!(f, "groups must be 1 to {max}, found {found}"),
             Self::TileRows => f.write_str("tile_rows must be 1 to 65535, found 0"),
             Self::Vectors { max, found } => write!(f, "vectors must be 1 to {max}, found {found}"),
             Self::Strips { profile, found } => {
-                write!(f, "macro_strips must be 18 in profile {profile}, found {found}")
+                write!(
+                    f,
+                    "macro_strips must be 18 in profile {profile}, found {found}"
+                )
             }
-            Self::Handle { range, buffer } => write!(f, "{range}: buffer {buffer}: {NO_SUCH_BUFFER}"),
+            Self::Handle { range, buffer } => {
+                write!(f, "{range}: buffer {buffer}: {NO_SUCH_BUFFER}")
+            }
             Self::Usage {
                 range,
                 buffer,
                 usage,
             } => write!(f, "{range}: buffer {buffer} was allocated for {usage}"),
             Self::Align { range, found } => {
-                write!(f, "{range}: offset must be a multiple of {ALIGN}, found {found}")
+                write!(
+                    f,
+                    "{range}: offset must be a multiple of {ALIGN}, found {found}"
+                )
             }
             Self::Bounds {
                 range,

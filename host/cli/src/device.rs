@@ -43,7 +43,9 @@ pub fn name(backend: Backend) -> String {
 pub fn profile(args: &ModelArgs) -> Option<&'static str> {
     match args.backend {
         Backend::Cpu => None,
-        Backend::Golden | Backend::Rtl | Backend::Device => Some(Profile::from(args.profile).name()),
+        Backend::Golden | Backend::Rtl | Backend::Device => {
+            Some(Profile::from(args.profile).name())
+        }
     }
 }
 

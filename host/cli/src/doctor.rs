@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-
 /// What `doctor` looks at.
 #[derive(clap::Args)]
 pub struct DoctorArgs {
@@ -17,7 +15,7 @@ pub struct DoctorArgs {
 
 /// The kernel module is for Linux.
 #[cfg(not(target_os = "linux"))]
-pub fn doctor(_args: &DoctorArgs) -> Result<()> {
+pub fn doctor(_args: &DoctorArgs) -> anyhow::Result<()> {
     anyhow::bail!("doctor: expected Linux with the kernel module macromac")
 }
 
@@ -94,10 +92,17 @@ mod on_linux {
     }
 
     fn compare(expected: &[f32], found: &[f32]) -> Result<()> {
-        let wrong = expected.iter().zip(found).position(|(e, f)| e.to_bits() != f.to_bits());
+        let wrong = expected
+            .iter()
+            .zip(found)
+            .position(|(e, f)| e.to_bits() != f.to_bits());
         match wrong {
             None => Ok(()),
-            Some(row) => bail!("row {row}: expected {}, found {}", expected[row], found[row]),
+            Some(row) => bail!(
+                "row {row}: expected {}, found {}",
+                expected[row],
+                found[row]
+            ),
         }
     }
 
@@ -136,7 +141,11 @@ mod on_linux {
         };
         let platform = LinuxPlatform::open(&args.device)?;
         let caps = platform.capabilities();
-        let caches = if platform.coherent() { "coherent" } else { "not coherent" };
+        let caches = if platform.coherent() {
+            "coherent"
+        } else {
+            "not coherent"
+        };
         let facts = format!(
             "{}, {} vectors a pass, configuration {:08x}, {caches}",
             caps.profile.name(),
@@ -150,16 +159,37 @@ mod on_linux {
         device.set_patience(PATIENCE);
         let [large, small] = &matrices;
         report.check("a product is right", product(&mut device, large))?;
-        report.check("rows are reported while a step runs", rows(&mut device, large))?;
-        report.check("two steps may be in flight", in_flight(&mut device, [large, small]))?;
-        report.check("all vectors of a pass are right", vectors(&mut device, large))?;
+        report.check(
+            "rows are reported while a step runs",
+            rows(&mut device, large),
+        )?;
+        report.check(
+            "two steps may be in flight",
+            in_flight(&mut device, [large, small]),
+        )?;
+        report.check(
+            "all vectors of a pass are right",
+            vectors(&mut device, large),
+        )?;
         let launches = launch(&mut device, small);
         let costs = launches.as_ref().ok().cloned();
-        report.check("a small step costs little", launches.map(|costs| costs.to_string()))?;
+        report.check(
+            "a small step costs little",
+            launches.map(|costs| costs.to_string()),
+        )?;
         report.check("a buffer in use stays", used(&mut device))?;
-        report.check("a step outside of its buffers is refused", outside(&mut device))?;
-        report.check("a buffer that does not fit is refused", too_large(&mut device))?;
-        report.check("a reset forgets the program, not the buffers", reset(&mut device, small))?;
+        report.check(
+            "a step outside of its buffers is refused",
+            outside(&mut device),
+        )?;
+        report.check(
+            "a buffer that does not fit is refused",
+            too_large(&mut device),
+        )?;
+        report.check(
+            "a reset forgets the program, not the buffers",
+            reset(&mut device, small),
+        )?;
         if let (true, Some(costs)) = (args.tap, costs) {
             output::print(&format!(
                 "# number launch_us_median {:.1}\n# number launch_us_least {:.1}\n# number launch_waits {}\n1..{}\n",
@@ -169,7 +199,12 @@ mod on_linux {
                 report.checks
             ))?;
         }
-        ensure!(report.failed == 0, "{} of {} checks failed", report.failed, report.checks);
+        ensure!(
+            report.failed == 0,
+            "{} of {} checks failed",
+            report.failed,
+            report.checks
+        );
         Ok(())
     }
 
@@ -288,12 +323,17 @@ mod on_linux {
 
     fn outside(device: &mut Board) -> Result<String> {
         let platform = device.platform_mut();
-        let kinds = [BufferUse::Weights, BufferUse::Activations, BufferUse::Results];
+        let kinds = [
+            BufferUse::Weights,
+            BufferUse::Activations,
+            BufferUse::Results,
+        ];
         let mut buffers = [BufferId(0); 3];
         for (buffer, usage) in buffers.iter_mut().zip(kinds) {
             *buffer = platform.alloc(4096, usage)?;
         }
-        let [weights, activations, results] = buffers.map(|buffer| SegmentRef { buffer, offset: 0 });
+        let [weights, activations, results] =
+            buffers.map(|buffer| SegmentRef { buffer, offset: 0 });
         let step = Step {
             groups: 1,
             tile_rows: 33,
@@ -309,7 +349,11 @@ mod on_linux {
             platform.free(buffer)?;
         }
         match refused {
-            Err(DriverError::BadStep { step: 0, reason }) if reason.contains("are outside of buffer") => Ok(reason),
+            Err(DriverError::BadStep { step: 0, reason })
+                if reason.contains("are outside of buffer") =>
+            {
+                Ok(reason)
+            }
             other => bail!("expected a refused step, found {other:?}"),
         }
     }

@@ -326,13 +326,21 @@ impl Platform for Board {
     }
 
     fn write(&mut self, buffer: BufferId, offset: u64, data: &[u8]) -> Result<(), DriverError> {
-        let address = self.machine.space.buffers.range(buffer.0, offset, data.len())?;
+        let address = self
+            .machine
+            .space
+            .buffers
+            .range(buffer.0, offset, data.len())?;
         self.machine.space.memory.write(address, data);
         Ok(())
     }
 
     fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError> {
-        let address = self.machine.space.buffers.range(buffer.0, offset, out.len())?;
+        let address = self
+            .machine
+            .space
+            .buffers
+            .range(buffer.0, offset, out.len())?;
         self.machine.space.memory.read(address, out);
         Ok(())
     }

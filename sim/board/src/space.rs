@@ -68,11 +68,9 @@ impl Space for Own {
             self.memory.cursor(address),
         ) {
             (Some(owner), Some(cursor)) => Found::At(cursor, owner),
-            _ => {
-                Found::Stray(owner.map_or("no buffer holds it".into(), |o| {
-                    format!("it belongs to: {o}")
-                }))
-            }
+            _ => Found::Stray(owner.map_or("no buffer holds it".into(), |o| {
+                format!("it belongs to: {o}")
+            })),
         }
     }
 

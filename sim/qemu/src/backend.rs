@@ -8,11 +8,11 @@ use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use anyhow::{Context, Result};
 use memmap2::MmapOptions;
 use vfio_bindings::bindings::vfio::{
-    VFIO_IRQ_INFO_AUTOMASKED, VFIO_IRQ_INFO_EVENTFD, VFIO_IRQ_INFO_MASKABLE, VFIO_IRQ_SET_ACTION_MASK,
-    VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_ACTION_UNMASK, VFIO_IRQ_SET_DATA_EVENTFD,
-    VFIO_PCI_BAR0_REGION_INDEX, VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_INTX_IRQ_INDEX,
-    VFIO_PCI_NUM_IRQS, VFIO_PCI_NUM_REGIONS, VFIO_REGION_INFO_FLAG_READ, VFIO_REGION_INFO_FLAG_WRITE,
-    vfio_region_info,
+    VFIO_IRQ_INFO_AUTOMASKED, VFIO_IRQ_INFO_EVENTFD, VFIO_IRQ_INFO_MASKABLE,
+    VFIO_IRQ_SET_ACTION_MASK, VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_ACTION_UNMASK,
+    VFIO_IRQ_SET_DATA_EVENTFD, VFIO_PCI_BAR0_REGION_INDEX, VFIO_PCI_CONFIG_REGION_INDEX,
+    VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_NUM_IRQS, VFIO_PCI_NUM_REGIONS, VFIO_REGION_INFO_FLAG_READ,
+    VFIO_REGION_INFO_FLAG_WRITE, vfio_region_info,
 };
 use vfio_user::{DmaMapFlags, DmaUnmapFlags, IrqInfo, Server, ServerBackend, ServerRegion};
 
@@ -51,7 +51,9 @@ pub fn serve(socket: &Path, requests: Sender<Request>) -> Result<()> {
         config: Config::new(),
         requests,
     };
-    server.run(&mut backend).context("the connection to QEMU broke")
+    server
+        .run(&mut backend)
+        .context("the connection to QEMU broke")
 }
 
 fn regions() -> Vec<ServerRegion> {
@@ -135,7 +137,11 @@ impl ServerBackend for Backend {
             VFIO_PCI_BAR0_REGION_INDEX if data.len() <= 8 => {
                 let mut value = [0; 8];
                 value[..data.len()].copy_from_slice(data);
-                self.send(Request::Store(offset, data.len(), u64::from_le_bytes(value)))?;
+                self.send(Request::Store(
+                    offset,
+                    data.len(),
+                    u64::from_le_bytes(value),
+                ))?;
             }
             _ => {}
         }
@@ -170,13 +176,24 @@ impl ServerBackend for Backend {
         self.ask(Request::Reset)
     }
 
-    fn set_irqs(&mut self, index: u32, flags: u32, _start: u32, count: u32, fds: Vec<File>) -> io::Result<()> {
+    fn set_irqs(
+        &mut self,
+        index: u32,
+        flags: u32,
+        _start: u32,
+        count: u32,
+        fds: Vec<File>,
+    ) -> io::Result<()> {
         if index != VFIO_PCI_INTX_IRQ_INDEX {
             return Ok(());
         }
         if flags & VFIO_IRQ_SET_ACTION_TRIGGER != 0 {
             let eventfd = flags & VFIO_IRQ_SET_DATA_EVENTFD != 0 && count == 1;
-            let fd = if eventfd { fds.into_iter().next() } else { None };
+            let fd = if eventfd {
+                fds.into_iter().next()
+            } else {
+                None
+            };
             return self.send(Request::Interrupt(fd));
         }
         if flags & VFIO_IRQ_SET_ACTION_MASK != 0 {

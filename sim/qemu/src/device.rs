@@ -279,12 +279,24 @@ impl Device {
                 if value & regs::CTRL_START_MASK != 0 && self.machine.outstanding() == 0 {
                     let bits = |shift: u32, mask: u32| ((self.attributes & mask) >> shift) as u8;
                     let weights = Attributes {
-                        cache: bits(regs::AXI_ATTR_WEIGHT_CACHE_SHIFT, regs::AXI_ATTR_WEIGHT_CACHE_MASK),
-                        prot: bits(regs::AXI_ATTR_WEIGHT_PROT_SHIFT, regs::AXI_ATTR_WEIGHT_PROT_MASK),
+                        cache: bits(
+                            regs::AXI_ATTR_WEIGHT_CACHE_SHIFT,
+                            regs::AXI_ATTR_WEIGHT_CACHE_MASK,
+                        ),
+                        prot: bits(
+                            regs::AXI_ATTR_WEIGHT_PROT_SHIFT,
+                            regs::AXI_ATTR_WEIGHT_PROT_MASK,
+                        ),
                     };
                     let data = Attributes {
-                        cache: bits(regs::AXI_ATTR_DATA_CACHE_SHIFT, regs::AXI_ATTR_DATA_CACHE_MASK),
-                        prot: bits(regs::AXI_ATTR_DATA_PROT_SHIFT, regs::AXI_ATTR_DATA_PROT_MASK),
+                        cache: bits(
+                            regs::AXI_ATTR_DATA_CACHE_SHIFT,
+                            regs::AXI_ATTR_DATA_CACHE_MASK,
+                        ),
+                        prot: bits(
+                            regs::AXI_ATTR_DATA_PROT_SHIFT,
+                            regs::AXI_ATTR_DATA_PROT_MASK,
+                        ),
                     };
                     self.machine.set_attributes(weights, data);
                 }
@@ -318,8 +330,12 @@ impl Device {
 
     /// Can anything change before the guest's next store? Asked when no beat has moved for `quiet` cycles.
     fn has_work(&mut self, quiet: u64) -> Result<bool, DriverError> {
-        let status = self.machine.access(LiteRequest::Read(regs::STATUS as u16))?;
-        let done = self.machine.access(LiteRequest::Read(regs::STEPS_DONE as u16))?;
+        let status = self
+            .machine
+            .access(LiteRequest::Read(regs::STATUS as u16))?;
+        let done = self
+            .machine
+            .access(LiteRequest::Read(regs::STEPS_DONE as u16))?;
         let is = |mask: u32| status & mask != 0;
         if is(regs::STATUS_DRAINING_MASK) {
             // It ends when the bus answers; a port that hangs does not, and draining has no watchdog.
@@ -337,7 +353,10 @@ impl Device {
         if self.report.register_writes == 0 {
             return Ok(());
         }
-        let fresh = Machine::new(config(self.profile, self.memory), GuestMemory::new((0, 4096)))?;
+        let fresh = Machine::new(
+            config(self.profile, self.memory),
+            GuestMemory::new((0, 4096)),
+        )?;
         let old = std::mem::replace(&mut self.machine, fresh);
         self.before.0 += old.cycle();
         self.before.1 += old.wall_ns();
@@ -347,3 +366,6 @@ impl Device {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,11 @@ impl GuestMemory {
         // SAFETY: the window lies in the mapping (`map`), the beat in the window, and both are aligned to 16. The guest writes
         // this memory at the same time: every access of ours is atomic, as the guest's are to us.
         unsafe {
-            let low = region.map.as_mut_ptr().add(offset + at as usize).cast::<u64>();
+            let low = region
+                .map
+                .as_mut_ptr()
+                .add(offset + at as usize)
+                .cast::<u64>();
             Some([AtomicU64::from_ptr(low), AtomicU64::from_ptr(low.add(1))])
         }
     }
@@ -121,7 +125,12 @@ impl Space for GuestMemory {
             return [0xDEAD_BEEF; 4];
         };
         let (low, high) = (low.load(Ordering::Acquire), high.load(Ordering::Acquire));
-        [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32]
+        [
+            low as u32,
+            (low >> 32) as u32,
+            high as u32,
+            (high >> 32) as u32,
+        ]
     }
 
     fn store(&mut self, cursor: Cursor, beat: &Beat, _strobe: u16) {
@@ -168,7 +177,8 @@ mod tests {
         let (region, offset) = memory.region.as_ref().unwrap();
         assert_eq!(*offset, 0x1000);
         // SAFETY: inside the mapping of 64 KiB, nobody writes it.
-        let bytes = unsafe { std::slice::from_raw_parts(region.map.as_ptr().add(0x1000 + 0x3FF0), 16) };
+        let bytes =
+            unsafe { std::slice::from_raw_parts(region.map.as_ptr().add(0x1000 + 0x3FF0), 16) };
         assert_eq!(bytes, [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0]);
         assert_eq!(memory.stray_count, 0);
     }
@@ -184,7 +194,11 @@ mod tests {
             (0, 16),
             (u64::MAX - 15, 16),
         ] {
-            assert_eq!(find(&mut memory, address, bytes), Found::Refused, "{address:#x} {bytes}");
+            assert_eq!(
+                find(&mut memory, address, bytes),
+                Found::Refused,
+                "{address:#x} {bytes}"
+            );
         }
         assert_eq!(memory.stray_count, 6);
         assert_eq!(memory.strays[0].address, FIRST - 16);

@@ -83,7 +83,8 @@ fn main() -> Result<()> {
     };
     if let Some(path) = &args.summary {
         let json = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, json + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     served?;
     match report.failure {

@@ -52,7 +52,12 @@ mod tests {
     fn errors_are_named_by_numbers() {
         let planned = injection(0x1_0403, 7).unwrap();
         assert_eq!(
-            (planned.port, planned.direction, planned.effect, planned.when),
+            (
+                planned.port,
+                planned.direction,
+                planned.effect,
+                planned.when
+            ),
             (4, Direction::Write, Effect::Hang, When::Burst(7))
         );
         let planned = injection(0x201, 0).unwrap();

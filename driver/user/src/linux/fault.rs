@@ -119,7 +119,9 @@ pub fn bad_step(
         uapi::MACROMAC_RULE_STEPS => {
             return bad_count(steps.len(), max_steps);
         }
-        other => format!("the kernel module refuses it by rule {other}, which this program does not know"),
+        other => format!(
+            "the kernel module refuses it by rule {other}, which this program does not know"
+        ),
     };
     DriverError::BadStep {
         step: index,

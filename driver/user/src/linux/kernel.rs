@@ -32,10 +32,26 @@ macro_rules! request {
 }
 
 request!(macromac_query, MACROMAC_IOCTL_QUERY, "query");
-request!(macromac_buffer_create, MACROMAC_IOCTL_BUFFER_CREATE, "buffer create");
-request!(macromac_buffer_free, MACROMAC_IOCTL_BUFFER_FREE, "buffer free");
-request!(macromac_buffer_sync, MACROMAC_IOCTL_BUFFER_SYNC, "buffer sync");
-request!(macromac_program_load, MACROMAC_IOCTL_PROGRAM_LOAD, "program load");
+request!(
+    macromac_buffer_create,
+    MACROMAC_IOCTL_BUFFER_CREATE,
+    "buffer create"
+);
+request!(
+    macromac_buffer_free,
+    MACROMAC_IOCTL_BUFFER_FREE,
+    "buffer free"
+);
+request!(
+    macromac_buffer_sync,
+    MACROMAC_IOCTL_BUFFER_SYNC,
+    "buffer sync"
+);
+request!(
+    macromac_program_load,
+    MACROMAC_IOCTL_PROGRAM_LOAD,
+    "program load"
+);
 request!(macromac_wait, MACROMAC_IOCTL_WAIT, "wait");
 request!(macromac_fault, MACROMAC_IOCTL_FAULT, "fault");
 request!(macromac_reset, MACROMAC_IOCTL_RESET, "reset");

@@ -87,9 +87,7 @@ fn unavailable(device: &str, error: &io::Error) -> DriverError {
         ErrorKind::ResourceBusy => {
             format!("{device}: another program uses the accelerator; wait until it ends")
         }
-        _ => format!(
-            "{device}: cannot be opened: {error}; the kernel's log (dmesg) may say more"
-        ),
+        _ => format!("{device}: cannot be opened: {error}; the kernel's log (dmesg) may say more"),
     })
 }
 
@@ -151,7 +149,9 @@ impl<K: Kernel> LinuxPlatform<K> {
     /// A call that has no errors of its own.
     fn call<R: Request>(&mut self, request: &mut R) -> Result<(), DriverError> {
         self.calls.others += 1;
-        self.kernel.call(request).map_err(|error| self.system::<R>(error))
+        self.kernel
+            .call(request)
+            .map_err(|error| self.system::<R>(error))
     }
 
     fn system<R: Request>(&self, error: io::Error) -> DriverError {
@@ -163,7 +163,12 @@ impl<K: Kernel> LinuxPlatform<K> {
     }
 
     /// A range of a buffer in this process's memory.
-    fn range(&self, id: BufferId, offset: u64, bytes: usize) -> Result<(&Buffer, *mut u8), DriverError> {
+    fn range(
+        &self,
+        id: BufferId,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<(&Buffer, *mut u8), DriverError> {
         let bad = |reason| DriverError::BadBuffer {
             buffer: id.0,
             reason,
@@ -174,9 +179,9 @@ impl<K: Kernel> LinuxPlatform<K> {
             .ok_or_else(|| bad(NO_SUCH_BUFFER.into()))?;
         match offset.checked_add(bytes as u64) {
             // SAFETY: the mapping holds the buffer's bytes, and the range lies in them.
-            Some(end) if end <= buffer.bytes => {
-                Ok((buffer, unsafe { buffer.map.as_mut_ptr().add(offset as usize) }))
-            }
+            Some(end) if end <= buffer.bytes => Ok((buffer, unsafe {
+                buffer.map.as_mut_ptr().add(offset as usize)
+            })),
             _ => Err(bad(format!(
                 "{bytes} bytes from offset {offset} on are outside, it has {} bytes",
                 buffer.bytes
@@ -185,7 +190,13 @@ impl<K: Kernel> LinuxPlatform<K> {
     }
 
     /// Cache maintenance of a range, where it is needed.
-    fn sync(&mut self, id: BufferId, offset: u64, bytes: usize, direction: u32) -> Result<(), DriverError> {
+    fn sync(
+        &mut self,
+        id: BufferId,
+        offset: u64,
+        bytes: usize,
+        direction: u32,
+    ) -> Result<(), DriverError> {
         let mut sync = uapi::macromac_buffer_sync {
             size: size_of::<uapi::macromac_buffer_sync>() as u32,
             handle: id.0,
@@ -316,7 +327,10 @@ impl<K: Kernel> Platform for LinuxPlatform<K> {
             });
         }
         let id = BufferId(create.handle);
-        match self.kernel.map(create.mmap_offset, create.bytes as usize, true) {
+        match self
+            .kernel
+            .map(create.mmap_offset, create.bytes as usize, true)
+        {
             Ok(map) => {
                 let buffer = Buffer {
                     usage,
@@ -425,7 +439,12 @@ impl<K: Kernel> Platform for LinuxPlatform<K> {
         }
         publish();
         // SAFETY: the doorbell register is the first word of its page, which is there while a program is loaded.
-        unsafe { self.doorbell.as_mut_ptr().cast::<u32>().write_volatile(steps_ready) };
+        unsafe {
+            self.doorbell
+                .as_mut_ptr()
+                .cast::<u32>()
+                .write_volatile(steps_ready)
+        };
         Ok(())
     }
 
@@ -449,7 +468,12 @@ impl<K: Kernel> Platform for LinuxPlatform<K> {
         }
     }
 
-    fn wait(&mut self, steps: u32, rows: u32, timeout: Duration) -> Result<Completion, DriverError> {
+    fn wait(
+        &mut self,
+        steps: u32,
+        rows: u32,
+        timeout: Duration,
+    ) -> Result<Completion, DriverError> {
         if !self.loaded {
             return Err(no_program());
         }

@@ -47,7 +47,10 @@ impl Fake {
     fn new(coherent: bool) -> Self {
         let file = tempfile::tempfile().unwrap();
         file.set_len(64 * BUFFERS).unwrap();
-        let device = MmapOptions::new().len(64 * BUFFERS as usize).map_raw(&file).unwrap();
+        let device = MmapOptions::new()
+            .len(64 * BUFFERS as usize)
+            .map_raw(&file)
+            .unwrap();
         let query = uapi::macromac_query {
             uapi_version: uapi::MACROMAC_UAPI_VERSION,
             ports: 4,
@@ -118,7 +121,9 @@ impl Kernel for Fake {
             uapi::MACROMAC_IOCTL_BUFFER_SYNC => {
                 // SAFETY: as above.
                 let sync: &uapi::macromac_buffer_sync = unsafe { &*argument.cast() };
-                state.synced.push((sync.handle, sync.offset, sync.bytes, sync.direction));
+                state
+                    .synced
+                    .push((sync.handle, sync.offset, sync.bytes, sync.direction));
             }
             uapi::MACROMAC_IOCTL_PROGRAM_LOAD => {
                 // SAFETY: as above.
@@ -130,7 +135,10 @@ impl Kernel for Fake {
                 let steps = load.steps as *const uapi::macromac_step;
                 // SAFETY: the call names so many steps.
                 let steps = unsafe { std::slice::from_raw_parts(steps, load.step_count as usize) };
-                state.steps = steps.iter().map(|s| (s.groups, s.tile_rows, s.results.offset)).collect();
+                state.steps = steps
+                    .iter()
+                    .map(|s| (s.groups, s.tile_rows, s.results.offset))
+                    .collect();
                 self.record(0, 0, 0);
             }
             uapi::MACROMAC_IOCTL_WAIT => {
@@ -163,7 +171,11 @@ impl Kernel for Fake {
     fn map(&self, offset: u64, bytes: usize, write: bool) -> io::Result<MmapRaw> {
         let mut options = MmapOptions::new();
         options.offset(offset).len(bytes);
-        if write { options.map_raw(&*self.file) } else { options.map_raw_read_only(&*self.file) }
+        if write {
+            options.map_raw(&*self.file)
+        } else {
+            options.map_raw_read_only(&*self.file)
+        }
     }
 }
 
@@ -183,8 +195,12 @@ fn one_step(weights: BufferId, x: BufferId, y: BufferId) -> Step {
 
 /// Weights, activations, results of a page each.
 fn buffers(platform: &mut LinuxPlatform<Fake>) -> [BufferId; 3] {
-    [BufferUse::Weights, BufferUse::Activations, BufferUse::Results]
-        .map(|usage| platform.alloc(4096, usage).unwrap())
+    [
+        BufferUse::Weights,
+        BufferUse::Activations,
+        BufferUse::Results,
+    ]
+    .map(|usage| platform.alloc(4096, usage).unwrap())
 }
 
 #[test]
@@ -194,14 +210,20 @@ fn what_cannot_be_used_says_what_to_do() {
         Ok(_) => panic!("expected an error"),
     };
     let missing = text(LinuxPlatform::open(Path::new("/dev/no-such-device")).map(drop));
-    assert!(missing.contains("found none; load the kernel module"), "{missing}");
+    assert!(
+        missing.contains("found none; load the kernel module"),
+        "{missing}"
+    );
     let other = text(LinuxPlatform::open(Path::new("/dev/null")).map(drop));
     assert!(other.contains("does not answer as such"), "{other}");
 
     let fake = Fake::new(true);
     fake.state.borrow_mut().query.uapi_version = 0;
     let old = text(LinuxPlatform::new(fake, "/dev/fake".into()).map(drop));
-    assert!(old.contains("needs version 1 of the kernel module's interface, found 0; install"), "{old}");
+    assert!(
+        old.contains("needs version 1 of the kernel module's interface, found 0; install"),
+        "{old}"
+    );
     let fake = Fake::new(true);
     fake.state.borrow_mut().query.arithmetic = 7;
     let strange = text(LinuxPlatform::new(fake, "/dev/fake".into()).map(drop));
@@ -219,7 +241,8 @@ fn data_goes_through_the_mapping_and_caches_are_kept_where_they_must() {
             let at = u64::from(buffer.0) * BUFFERS + offset;
             assert_eq!(fake.word(at).load(Ordering::Acquire), 0x0403_0201);
         }
-        fake.word(u64::from(y.0) * BUFFERS + 4092).store(0x0807_0605, Ordering::Release);
+        fake.word(u64::from(y.0) * BUFFERS + 4092)
+            .store(0x0807_0605, Ordering::Release);
         let mut out = [0; 4];
         platform.read(y, 4092, &mut out).unwrap();
         assert_eq!(out, [5, 6, 7, 8]);
@@ -246,7 +269,13 @@ fn memory_runs_out_with_numbers() {
     fake.state.borrow_mut().no_memory = true;
     let error = platform.alloc(5000, BufferUse::Weights).unwrap_err();
     assert!(
-        matches!(error, DriverError::OutOfMemory { asked: 5000, left: 4096 }),
+        matches!(
+            error,
+            DriverError::OutOfMemory {
+                asked: 5000,
+                left: 4096
+            }
+        ),
         "{error}"
     );
 }
@@ -261,19 +290,51 @@ fn refused_steps_are_named_as_by_the_simulated_board() {
     step.weights[2].offset = 12;
     step.results.buffer = weights;
     let cases = [
-        (uapi::MACROMAC_RULE_GROUPS, 0, "groups must be 1 to 128, found 200"),
-        (uapi::MACROMAC_RULE_TILE_ROWS, 0, "tile_rows must be 1 to 65535, found 0"),
-        (uapi::MACROMAC_RULE_VECTORS, 0, "vectors must be 1 to 1, found 1"),
-        (uapi::MACROMAC_RULE_STRIPS, 0, "macro_strips must be 18 in profile paper, found 18"),
-        (uapi::MACROMAC_RULE_HANDLE, 4, "activations: buffer 2: no such buffer: it was never allocated, or it was freed"),
-        (uapi::MACROMAC_RULE_USAGE, 5, "results: buffer 1 was allocated for weights"),
-        (uapi::MACROMAC_RULE_ALIGN, 2, "weights of port 2: offset must be a multiple of 4096, found 12"),
+        (
+            uapi::MACROMAC_RULE_GROUPS,
+            0,
+            "groups must be 1 to 128, found 200",
+        ),
+        (
+            uapi::MACROMAC_RULE_TILE_ROWS,
+            0,
+            "tile_rows must be 1 to 65535, found 0",
+        ),
+        (
+            uapi::MACROMAC_RULE_VECTORS,
+            0,
+            "vectors must be 1 to 1, found 1",
+        ),
+        (
+            uapi::MACROMAC_RULE_STRIPS,
+            0,
+            "macro_strips must be 18 in profile paper, found 18",
+        ),
+        (
+            uapi::MACROMAC_RULE_HANDLE,
+            4,
+            "activations: buffer 2: no such buffer: it was never allocated, or it was freed",
+        ),
+        (
+            uapi::MACROMAC_RULE_USAGE,
+            5,
+            "results: buffer 1 was allocated for weights",
+        ),
+        (
+            uapi::MACROMAC_RULE_ALIGN,
+            2,
+            "weights of port 2: offset must be a multiple of 4096, found 12",
+        ),
         (
             uapi::MACROMAC_RULE_BOUNDS,
             5,
             "results: 128 bytes from offset 0 on are outside of buffer 1, it has 4096 bytes",
         ),
-        (uapi::MACROMAC_RULE_PAD, 0, "the kernel module refuses it by rule 10, which this program does not know"),
+        (
+            uapi::MACROMAC_RULE_PAD,
+            0,
+            "the kernel module refuses it by rule 10, which this program does not know",
+        ),
     ];
     for (rule, range, expected) in cases {
         fake.state.borrow_mut().load = Some((Errno::INVAL, [0, rule, range]));
@@ -290,7 +351,10 @@ fn refused_steps_are_named_as_by_the_simulated_board() {
     }
     fake.state.borrow_mut().load = Some((Errno::BUSY, [0; 3]));
     let error = platform.load_program(&[step]).unwrap_err().to_string();
-    assert!(error.contains("another program uses the accelerator"), "{error}");
+    assert!(
+        error.contains("another program uses the accelerator"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -312,7 +376,13 @@ fn waits_end_by_the_record_by_the_kernel_by_time_or_by_a_fault() {
     // By the record, without any call; sequence numbers wrap.
     fake.record(u32::MAX, 64, 0);
     assert_eq!(platform.wait(0, 64, second).unwrap().rows_done, 64);
-    assert_eq!(platform.wait(u32::MAX, u32::MAX, second).unwrap().steps_done, u32::MAX);
+    assert_eq!(
+        platform
+            .wait(u32::MAX, u32::MAX, second)
+            .unwrap()
+            .steps_done,
+        u32::MAX
+    );
     assert_eq!(platform.system_calls(), SystemCalls::default());
     // By the kernel.
     assert_eq!(platform.wait(3, u32::MAX, second).unwrap().steps_done, 3);
@@ -355,7 +425,11 @@ fn waits_end_by_the_record_by_the_kernel_by_time_or_by_a_fault() {
         }
     }
     platform.reset().unwrap();
-    assert_eq!(platform.completion().steps_done, 0, "the page is not there after a reset");
+    assert_eq!(
+        platform.completion().steps_done,
+        0,
+        "the page is not there after a reset"
+    );
 }
 
 /// Steps of the queue code on a coherent device that answers in time make no call at all.
@@ -399,7 +473,10 @@ fn a_token_makes_no_system_call() {
     });
     let calls = fake.state.borrow().calls[calls_before..].to_vec();
     // On a busy machine the thread above may not run in time; then there are waits, but nothing else.
-    assert!(calls.iter().all(|call| *call == uapi::MACROMAC_IOCTL_WAIT), "{calls:x?}");
+    assert!(
+        calls.iter().all(|call| *call == uapi::MACROMAC_IOCTL_WAIT),
+        "{calls:x?}"
+    );
     let counted = device.counters().unwrap().unwrap();
     assert_eq!((counted.cycles, counted.weight_bytes), (5, 48));
     assert_eq!(
