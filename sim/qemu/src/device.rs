@@ -163,6 +163,8 @@ impl Device {
             Request::Load(offset, bytes, answer) => {
                 let begun = Instant::now();
                 let value = self.load(offset, bytes);
+                // Before the guest goes on: it may rely on a line that has fallen.
+                self.line.follow(self.machine.irq());
                 // QEMU may be gone already.
                 let _ = answer.send(*value.as_ref().unwrap_or(&u64::MAX));
                 let waited = begun.elapsed().as_secs_f64() * 1e3;
