@@ -293,14 +293,15 @@ static MACROMAC_REMOVE_TYPE macromac_remove(struct platform_device *pdev)
 	ida_free(&macromac_ids, mm->id);
 
 	mutex_lock(&mm->lock);
-	macromac_program_halt(mm);
-	down_write(&mm->state);
-	mm->gone = true;
-	up_write(&mm->state);
+	/* Sleepers first, so that they are told of this and not of the lost program. */
 	spin_lock_irq(&mm->irq_lock);
 	mm->unplugged = true;
 	spin_unlock_irq(&mm->irq_lock);
 	wake_up_all(&mm->wait);
+	macromac_program_halt(mm);
+	down_write(&mm->state);
+	mm->gone = true;
+	up_write(&mm->state);
 	list_for_each_entry(file, &mm->files, all)
 		macromac_unmap_all(file);
 	mutex_unlock(&mm->lock);

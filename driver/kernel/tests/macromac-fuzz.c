@@ -193,6 +193,7 @@ static int look_some(struct fuzz *fuzz, int file)
 static int map_some(struct fuzz *fuzz, int file)
 {
 	uint64_t slot = below(fuzz, MAPS), offset = number(fuzz) & -PAGE;
+	int protection = rarely(fuzz, 3) ? PROT_READ : PROT_READ | PROT_WRITE;
 	size_t bytes = (1 + below(fuzz, 12)) * PAGE;
 	volatile uint32_t *at;
 
@@ -214,8 +215,7 @@ static int map_some(struct fuzz *fuzz, int file)
 		offset = some_buffer(fuzz, file)->mmap_offset + below(fuzz, 2) * PAGE;
 		break;
 	}
-	fuzz->maps[slot] = map(fuzz->fd[file], offset, bytes,
-			       rarely(fuzz, 3) ? PROT_READ : PROT_READ | PROT_WRITE);
+	fuzz->maps[slot] = map(fuzz->fd[file], offset, bytes, protection);
 	fuzz->map_bytes[slot] = bytes;
 	at = fuzz->maps[slot];
 	if (!at)
@@ -224,7 +224,7 @@ static int map_some(struct fuzz *fuzz, int file)
 	at += (bytes - PAGE) / 4;
 	if (offset != MACROMAC_MMAP_DOORBELL)
 		readable(at);
-	else if (rarely(fuzz, 2))
+	else if (protection & PROT_WRITE)
 		writable(at, below(fuzz, 20));
 	return 0;
 }
@@ -239,6 +239,9 @@ static int noise(struct fuzz *fuzz, int file)
 	words[0] = rarely(fuzz, 4) ? number(fuzz) : 4 * below(fuzz, 30);
 	if (words[0] > sizeof(words) && words[0] <= PAGE)
 		words[0] = sizeof(words);
+	/* A deadline that never comes would be the end of the fuzz. */
+	if (numbers == _IOC_NR(MACROMAC_IOC_WAIT))
+		words[4] = words[5] = 0;
 	/* Reset, statistics and fault load from the device: dear. */
 	if (numbers >= 7 && numbers <= 9 && !rarely(fuzz, 100))
 		numbers = 0;
@@ -289,8 +292,10 @@ static int fuzz_process(uint64_t calls, uint64_t seed, int64_t end)
 
 		fuzz.good += result >= 0;
 		/* A dead or missing device would make all that follows easy. */
-		if (result == -ENODEV || fuzz.fd[file] < 0)
+		if (result == -ENODEV || fuzz.fd[file] < 0) {
+			printf("# call %llu: the device is gone\n", (unsigned long long)fuzz.calls);
 			return 1;
+		}
 	}
 	printf("# macromac-fuzz: seed %llu: %llu calls, %llu succeeded\n", (unsigned long long)seed,
 	       (unsigned long long)fuzz.calls, (unsigned long long)fuzz.good);
@@ -319,9 +324,10 @@ int main(int argc, char **argv)
 	for (int process = 0; process < 2; process++) {
 		int status;
 
-		if (wait(&status) < 0 || !WIFEXITED(status))
+		if (wait(&status) < 0 || !WIFEXITED(status)) {
+			printf("# a process ended by status %#x\n", status);
 			worst = 1;
-		else if (WEXITSTATUS(status) && worst != 1)
+		} else if (WEXITSTATUS(status) && worst != 1)
 			worst = WEXITSTATUS(status);
 	}
 	write_text(STOP_MS, "5000");
