@@ -29,6 +29,7 @@ mac/mm_group_slots.sv
 mac/mm_group_results.sv
 mac/mm_group_mac.sv
 axi/mm_axi_reader.sv
+axi/mm_lead_limiter.sv
 axi/mm_axi_writer.sv
 axi/mm_data_read.sv
 stream/mm_act_buffer.sv

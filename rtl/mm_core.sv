@@ -25,6 +25,8 @@ module mm_core
   parameter int unsigned BurstBeats     = 64,
   /// Read bursts in flight a port, >= 1.
   parameter int unsigned MaxOutstanding = 8,
+  /// Bursts by which a weight port may be ahead of another, >= 1.
+  parameter int unsigned MaxLead        = 4,
   /// Largest K / 64, 1..8192.
   parameter int unsigned MaxGroups      = 128
 ) (
@@ -97,6 +99,7 @@ module mm_core
     .FifoStrips    (FifoStrips),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
+    .MaxLead       (MaxLead),
     .MaxGroups     (MaxGroups)
   ) u_csr (
     .clk_i,
@@ -304,6 +307,18 @@ module mm_core
     .lock_step_o     (lock_step)
   );
 
+  logic [PORTS-1:0] rd_go, rd_issue;
+
+  mm_lead_limiter #(
+    .MaxLead(MaxLead)
+  ) u_lead_limiter (
+    .clk_i,
+    .rst_ni,
+    .clear_i(drain),
+    .issue_i(rd_issue),
+    .go_o   (rd_go)
+  );
+
   for (genvar p = 0; p < PORTS; p++) begin : gen_port
     mm_weight_port #(
       .Fast          (Arithmetic == KV260),
@@ -321,6 +336,8 @@ module mm_core
       .seg_ready_o     (seg_ready[p]),
       .seg_addr_i      (seg_addr[p*ADDR_BITS +: ADDR_BITS]),
       .seg_beats_i     (seg_beats),
+      .go_i            (rd_go[p]),
+      .issue_o         (rd_issue[p]),
       .axi_req_o       (weight_req_o[p]),
       .axi_rsp_i       (weight_rsp_i[p]),
       .strip_valid_o   (fifo_valid[p]),

@@ -160,7 +160,8 @@ package mm_pkg;
 
   function automatic logic [31:0] config_hash(int unsigned arithmetic, int unsigned batch,
                                               int unsigned fifo_strips, int unsigned max_groups,
-                                              int unsigned burst_beats, int unsigned max_outstanding);
+                                              int unsigned burst_beats, int unsigned max_outstanding,
+                                              int unsigned max_lead);
     logic [31:0] h;
     h = 32'h811C9DC5;
     h = fnv1a_word(h, PORTS);
@@ -173,6 +174,7 @@ package mm_pkg;
     h = fnv1a_word(h, ADDR_BITS);
     h = fnv1a_word(h, burst_beats);
     h = fnv1a_word(h, max_outstanding);
+    h = fnv1a_word(h, max_lead);
     return h;
   endfunction
 

@@ -21,6 +21,8 @@ module mm_top
   parameter int unsigned BurstBeats     = 64,
   /// Read bursts in flight a port, >= 1.
   parameter int unsigned MaxOutstanding = 8,
+  /// Bursts by which a weight port may be ahead of another, >= 1.
+  parameter int unsigned MaxLead        = 4,
   /// Largest K / 64, 1..8192.
   parameter int unsigned MaxGroups      = 128
 ) (
@@ -258,6 +260,7 @@ module mm_top
     .FifoStrips    (FifoStrips),
     .BurstBeats    (BurstBeats),
     .MaxOutstanding(MaxOutstanding),
+    .MaxLead       (MaxLead),
     .MaxGroups     (MaxGroups)
   ) u_core (
     .clk_i        (aclk),

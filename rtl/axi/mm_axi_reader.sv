@@ -10,6 +10,7 @@
 //             (credits), so out_ready_i of a sink with CreditBeats of room is never low when a beat comes.
 // Errors:     reported at once, with the beat itself, not when the beat would be consumed: err_valid_o with the
 //             address of its burst. The bad beat is delivered too; whoever sees the error stops.
+// Go:         no burst is asked for while go_i is low, which is how readers are kept together (mm_lead_limiter).
 // Drain:      no new burst; an arvalid that is up stays until it is taken (AXI), every beat asked for is taken
 //             and dropped; commands are forgotten; credits are full again afterwards, so the sink is flushed
 //             before drain ends.
@@ -87,6 +88,10 @@ module mm_axi_reader
   output logic [TagBits-1:0]    out_tag_o,
   /// A beat has left the sink: one more may be asked for.
   input  logic                  pop_i,
+  /// A burst may be asked for, as far as others are concerned.
+  input  logic                  go_i,
+  /// A burst is asked for in the next cycle; pulse.
+  output logic                  issue_o,
 
   /// A beat came from memory (also a dropped one); pulse.
   output logic                  beat_o,
@@ -187,7 +192,7 @@ module mm_axi_reader
   end
 
   assign issue = seg_valid_q & ~drain_i & (~ar_valid_q | m_axi_arready) &
-                 (count_q != CountBits'(MaxOutstanding)) & room;
+                 (count_q != CountBits'(MaxOutstanding)) & room & go_i;
 
   assign r_fire     = m_axi_rvalid & m_axi_rready;
   assign burst_done = r_fire & m_axi_rlast;
@@ -248,6 +253,7 @@ module mm_axi_reader
   assign m_axi_araddr  = {ar_addr_q, 4'd0};
   assign m_axi_arlen   = ar_len_q;
   assign m_axi_arvalid = ar_valid_q;
+  assign issue_o       = issue;
   assign idle_o        = ~ar_valid_q & ~seg_valid_q & (count_q == '0) & (queue_level == '0);
 
   // ---- bursts in flight: whose beats come next, and from where ----
@@ -299,6 +305,9 @@ module mm_axi_reader
   // No burst crosses a 4 KiB line.
   a_page : assert property (@(posedge clk_i) disable iff (!rst_ni)
       m_axi_arvalid |-> 13'(m_axi_araddr[11:4]) + 13'(m_axi_arlen) < 13'd256);
+  // A burst is asked for only when it may.
+  a_go : assert property (@(posedge clk_i) disable iff (!rst_ni)
+      issue_o |-> go_i);
   // No beat comes that was not asked for.
   a_expected : assert property (@(posedge clk_i) disable iff (!rst_ni)
       m_axi_rvalid |-> count_q != '0);

@@ -77,7 +77,7 @@ module mm_data_read
   output logic                  m_axi_rready
 );
 
-  logic cmd_ready, out_valid, out_is_act;
+  logic cmd_ready, out_valid, out_is_act, issue;
 
   // The short request goes first: a descriptor that comes late costs more than four beats do.
   assign desc_ready_o = cmd_ready;
@@ -114,6 +114,8 @@ module mm_data_read
     .out_data_o (beat_data_o),
     .out_tag_o  (out_is_act),
     .pop_i      (out_valid),
+    .go_i       (1'b1),
+    .issue_o    (issue),
     .beat_o,
     .err_valid_o,
     .err_addr_o
@@ -121,5 +123,8 @@ module mm_data_read
 
   assign desc_beat_o = out_valid & ~out_is_act;
   assign act_beat_o  = out_valid & out_is_act;
+
+  logic unused;
+  assign unused = issue;
 
 endmodule

@@ -42,6 +42,11 @@ module mm_weight_port
   /// Its length, beats of 16 bytes, >= 1.
   input  logic [BEATS_BITS-1:0] seg_beats_i,
 
+  /// A burst may be asked for (mm_lead_limiter).
+  input  logic                  go_i,
+  /// A burst is asked for; pulse.
+  output logic                  issue_o,
+
   /// AXI4 AR and R: what we drive.
   output axi_rd_req_t           axi_req_o,
   /// AXI4 AR and R: what memory drives.
@@ -115,6 +120,8 @@ module mm_weight_port
     .out_data_o   (out_data),
     .out_tag_o    (out_tag),
     .pop_i,
+    .go_i,
+    .issue_o,
     .beat_o,
     .err_valid_o,
     .err_addr_o

@@ -20,6 +20,8 @@ module mm_csr
   parameter int unsigned BurstBeats     = 64,
   /// Bursts in flight a port.
   parameter int unsigned MaxOutstanding = 8,
+  /// As mm_core.
+  parameter int unsigned MaxLead        = 4,
   /// Largest number of groups a step may have.
   parameter int unsigned MaxGroups      = 128
 ) (
@@ -95,7 +97,7 @@ module mm_csr
 );
 
   localparam logic [31:0] ConfigHash =
-      config_hash(Arithmetic, Batch, FifoStrips, MaxGroups, BurstBeats, MaxOutstanding);
+      config_hash(Arithmetic, Batch, FifoStrips, MaxGroups, BurstBeats, MaxOutstanding, MaxLead);
 
   mm_regs_pkg::macromac__in_t  hwif_in;
   mm_regs_pkg::macromac__out_t hwif_out;

@@ -67,7 +67,7 @@ module mm_tb_reader
   output logic [ADDR_BITS-1:0]  err_addr_o
 );
 
-  logic                            mid_valid, mid_ready, mid_tag;
+  logic                            mid_valid, mid_ready, mid_tag, issue;
   logic [STRIP_BITS-1:0]           mid_data;
   logic [$clog2(FifoStrips+1)-1:0] level;
 
@@ -100,6 +100,8 @@ module mm_tb_reader
     .out_data_o   (mid_data),
     .out_tag_o    (mid_tag),
     .pop_i        (out_valid_o & out_ready_i),
+    .go_i         (1'b1),
+    .issue_o      (issue),
     .beat_o,
     .err_valid_o,
     .err_addr_o
@@ -122,7 +124,7 @@ module mm_tb_reader
   );
 
   logic unused;
-  assign unused = ^{mid_tag, level};
+  assign unused = ^{mid_tag, level, issue};
 
   // A beat that was asked for always finds room.
   a_room : assert property (@(posedge clk_i) disable iff (!rst_ni)

@@ -111,6 +111,7 @@ fn the_configuration_hash_is_that_of_the_contract() {
         40, // address bits
         64, // longest burst
         8,  // bursts in flight
+        4,  // bursts that a port may be ahead
     ];
     let hash = words
         .iter()

@@ -8,8 +8,7 @@ mod unit_sys_support;
 use std::collections::VecDeque;
 
 use macromac_rtl::{
-    Harness, Pause, Sink, Source, Verilated, mm_tb_reader, mm_tb_reader_small, mm_tb_reader_staged,
-    run,
+    Harness, Pause, Sink, Source, mm_tb_reader, mm_tb_reader_small, mm_tb_reader_staged, run,
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -107,7 +106,7 @@ macro_rules! bench {
                     self.step();
                     while let Some(word) = self.got.pop_front() {
                         self.h
-                            .check_bits_beat("beat", word, self.memory.word(expected[seen]));
+                            .check_eq("beat", word, self.memory.word(expected[seen]));
                         seen += 1;
                     }
                 }
@@ -119,20 +118,6 @@ macro_rules! bench {
             }
         }
     };
-}
-
-/// One name for the comparison of beats.
-trait CheckBeat {
-    fn check_bits_beat(&mut self, what: &str, got: Beat, expected: Beat);
-}
-
-impl<T: Verilated> CheckBeat for Harness<T> {
-    fn check_bits_beat(&mut self, what: &str, got: Beat, expected: Beat) {
-        assert_eq!(
-            got, expected,
-            "{what}: got {got:08x?}, expected {expected:08x?}"
-        );
-    }
 }
 
 bench!(Bench, mm_tb_reader, 64, 8);

@@ -216,7 +216,8 @@ impl<'a, T: Results> Bench<'a, T> {
                     let got = self
                         .memory
                         .word(step.page + ROW_BYTES * r + BEAT * b as u64);
-                    assert_eq!(got, expected, "step {n}, row {r}, beat {b}");
+                    let what = format!("step {n}, row {r}, beat {b}");
+                    self.h.check_eq(&what, got, expected);
                 }
             }
         }

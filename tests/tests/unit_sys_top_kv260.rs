@@ -79,8 +79,8 @@ fn capabilities() {
                 let want = 4 | 1 << 4 | (T::BATCH as u32) << 8 | 64 << 16 | 18 << 24;
                 assert_eq!(cap0, want, "CAP0 {cap0:#x}");
                 assert_eq!(b.load(0x00C), fifo);
-                // ports, arithmetic, batch, group, strips, FIFO, groups, address bits, burst, outstanding
-                let words = [4, 1, T::BATCH as u32, 64, 18, fifo, 128, 40, 64, 8];
+                // ports, arithmetic, batch, group, strips, FIFO, groups, address bits, burst, outstanding, lead
+                let words = [4, 1, T::BATCH as u32, 64, 18, fifo, 128, 40, 64, 8, 4];
                 let hash = words
                     .iter()
                     .flat_map(|word: &u32| word.to_le_bytes())

@@ -43,7 +43,7 @@ fn computes_a_ring() {
 fn hash_names_the_hardware() {
     run("top/hash", |h: &mut Harness<mm_top::Top>| {
         let mut b = Bench::new(h, |h| Timing::ideal(h, 1));
-        let words: [u32; 10] = [4, 0, 1, 64, 18, 2048, 128, 40, 64, 8];
+        let words: [u32; 11] = [4, 0, 1, 64, 18, 2048, 128, 40, 64, 8, 4];
         let hash = words
             .iter()
             .flat_map(|w| w.to_le_bytes())

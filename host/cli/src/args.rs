@@ -63,14 +63,14 @@ pub enum Backend {
 /// Arithmetic of the accelerator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProfileArg {
-    /// FP32 processing elements, 200 MHz
+    /// FP32 processing elements, 200 MHz: the accelerator as the paper describes it
     Paper,
     /// Exact group sums, several vectors a pass, 300 MHz
     Kv260,
 }
 
 /// Profile where the command line names none: the one place to change it.
-pub const DEFAULT_PROFILE: ProfileArg = ProfileArg::Paper;
+pub const DEFAULT_PROFILE: ProfileArg = ProfileArg::Kv260;
 
 impl From<ProfileArg> for Profile {
     fn from(arg: ProfileArg) -> Profile {
@@ -282,6 +282,9 @@ pub struct ModelArgs {
     /// Arithmetic of the accelerator (golden and rtl; device must have it)
     #[arg(long, value_enum, default_value_t = DEFAULT_PROFILE)]
     pub profile: ProfileArg,
+    /// Clock of the accelerator, MHz (rtl) [default: 300, profile paper 200]
+    #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub clock: Option<u32>,
     /// Device file (device)
     #[arg(long, value_name = "FILE", default_value = "/dev/macromac0")]
     pub device: PathBuf,
@@ -289,7 +292,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub patience: f64,
     /// Memory of the simulated board (rtl)
-    #[arg(long, value_enum, default_value = "typical")]
+    #[arg(long, value_enum, default_value = "ddr4")]
     pub memory: Memory,
     /// Data rate of --memory ddr4, in MT/s (rtl)
     #[arg(long, value_enum, default_value = "2133", value_name = "RATE")]
@@ -301,7 +304,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "TYPE")]
     pub cache_type: Option<CacheType>,
     /// What the board's processor is charged for its part (rtl). It changes cycles, never results
-    #[arg(long, value_enum, value_name = "MODEL", default_value = "off")]
+    #[arg(long, value_enum, value_name = "MODEL", default_value = "derived")]
     pub ps_time: PsTimeArg,
     /// Factor on what it is charged (rtl)
     #[arg(long, value_name = "F", default_value_t = 1.0)]
@@ -313,6 +316,11 @@ pub struct ModelArgs {
 
 #[cfg_attr(not(feature = "rtl"), allow(dead_code))]
 impl ModelArgs {
+    /// Clock of the accelerator, Hz: as given, or the profile's.
+    pub fn clock_hz(&self) -> u64 {
+        clock_hz(self.clock, self.profile.into())
+    }
+
     /// What the PS is charged by, for people to read; `None` if it is not.
     pub fn ps_model(&self) -> Option<String> {
         let value = self.ps_time.to_possible_value();
@@ -323,6 +331,11 @@ impl ModelArgs {
             (_, factor) => Some(format!("{name} x {factor}")),
         }
     }
+}
+
+/// A clock that was given in MHz, or the profile's, Hz.
+pub fn clock_hz(mhz: Option<u32>, profile: Profile) -> u64 {
+    mhz.map_or(profile.clock_hz(), |mhz| u64::from(mhz) * 1_000_000)
 }
 
 #[derive(clap::Args)]
@@ -371,6 +384,9 @@ pub struct RunArgs {
     /// Go on past the end-of-text token
     #[arg(long)]
     pub ignore_eos: bool,
+    /// Write when everything happened, for ui.perfetto.dev (rtl)
+    #[arg(long, value_name = "FILE")]
+    pub timeline: Option<PathBuf>,
     /// Print one JSON object instead of the text
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Json>,

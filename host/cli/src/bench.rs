@@ -5,20 +5,21 @@
 //! it missed where both ran.
 
 mod device;
+mod measure;
+mod operations;
 mod report;
+mod sensitivity;
+mod setup;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Result;
 use macromac_infer::kernels::cache::CacheType;
-use macromac_infer::kernels::time::{Charge, Coherency, PsTime};
-use macromac_infer::{Model, Session, Settings, Source};
 
-use crate::args::{Ddr, HeadArg, ProfileArg};
-use crate::{demo, output, synth};
-use device::{Board, Timed};
-pub use report::Row;
+use crate::args::{DEFAULT_PROFILE, Ddr, HeadArg, ProfileArg, PsTimeArg, VersionArg};
+use crate::output;
+use device::Board;
+use setup::{Setup, Weights};
 
 /// What keeps the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -29,7 +30,8 @@ pub enum Timer {
     Rtl,
 }
 
-#[derive(clap::Args)]
+/// Without any option: Qwen2.5-0.5B's shape on the board, profile kv260, a prompt of 512 tokens (pp512) and 128 generated ones (tg128).
+#[derive(Clone, clap::Args)]
 pub struct BenchArgs {
     /// Image to run; its weights do not matter [default: --model-config with random weights]
     #[arg(short, long, value_name = "DIR")]
@@ -45,6 +47,9 @@ pub struct BenchArgs {
     /// Where the output matrix of the random weights is computed
     #[arg(long, value_enum, value_name = "HEAD", default_value = "int4")]
     pub head: HeadArg,
+    /// Format version of the random weights' image
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "1")]
+    pub format_version: VersionArg,
     /// Prompt tokens of a pp row; 0: no such row
     #[arg(
         short = 'p',
@@ -72,11 +77,14 @@ pub struct BenchArgs {
         default_value = "0"
     )]
     pub n_depth: Vec<usize>,
+    /// Runs of each row. Simulated time is the same in every run: the deviation is there to show it
+    #[arg(short = 'r', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repetitions: u32,
     /// What keeps the time
     #[arg(long, value_enum, value_name = "BACKEND", default_value = "model")]
     pub backend: Timer,
     /// Arithmetic of the accelerator
-    #[arg(long, value_enum, default_value = "kv260")]
+    #[arg(long, value_enum, default_value_t = DEFAULT_PROFILE)]
     pub profile: ProfileArg,
     /// Data rate of the board's memory, MT/s
     #[arg(long, value_enum, value_name = "RATE", default_value = "2133")]
@@ -84,6 +92,12 @@ pub struct BenchArgs {
     /// Clock of the accelerator, MHz [default: 300, profile paper 200]
     #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub clock: Option<u32>,
+    /// Vectors that share a pass; the RTL exists with 1, 8 and 16 [default: 8, profile paper 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub batch: Option<u32>,
+    /// Prefetch of the four ports together, KiB (model) [default: 1536, profile paper 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..=65536))]
+    pub fifo_kib: Option<u32>,
     /// Units of a row that the RTL runs, at least 2; 0: all
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub rtl_positions: usize,
@@ -92,15 +106,32 @@ pub struct BenchArgs {
     pub ps_factor: f64,
     /// What the processor is charged
     #[arg(long, value_enum, value_name = "MODEL", default_value = "derived")]
-    pub ps_time: crate::args::PsTimeArg,
+    pub ps_time: PsTimeArg,
     /// Caches of the processor and the accelerator are not coherent: lines are cleaned and invalidated
     #[arg(long)]
     pub non_coherent: bool,
     /// Number format of the key-value cache: f32, f16 or q8_0
     #[arg(long, value_name = "TYPE", default_value = "f16")]
     pub cache_type: CacheType,
+    /// Write when everything happened, for ui.perfetto.dev; needs a single row
+    #[arg(long, value_name = "FILE")]
+    pub timeline: Option<PathBuf>,
+    /// Print what each operation of a generated token costs, beside the paper's Table I, instead of rows
+    #[arg(long, conflicts_with_all = ["timeline", "sensitivity"])]
+    pub by_operation: bool,
+    /// Print how tokens a second depend on clock, memory, coherency, prefetch, batch, head, context and processor (model)
+    #[arg(long, conflicts_with_all = ["timeline", "model"])]
+    pub sensitivity: bool,
+    /// Perplexities to print beside --sensitivity: what `macromac heads -o json` printed, a file a profile
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_delimiter = ',',
+        requires = "sensitivity"
+    )]
+    pub heads: Vec<PathBuf>,
     /// How to print
-    #[arg(short, long, value_enum, default_value = "md")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "md")]
     pub output: report::Print,
 }
 
@@ -133,33 +164,35 @@ impl Test {
     }
 }
 
-/// Measures every row.
+/// Measures what was asked for.
 pub fn bench(args: &BenchArgs) -> Result<()> {
-    let temp = demo::temp_dir()?;
-    let dir = match &args.model {
-        Some(dir) => dir.clone(),
-        None => {
-            output::note("packing random weights into a temporary image (TMPDIR says where)");
-            synth::image(&args.model_config, temp.path(), args.head.into())?
-        }
-    };
-    let source = Arc::new(Source::open(&dir)?);
-    let Source::Image(image) = &*source else {
-        anyhow::bail!(
-            "{}: expected an image, found a checkpoint; pack it first",
-            dir.display()
-        );
-    };
-    let board = Board::new(args, &source, image)?;
+    anyhow::ensure!(
+        args.ps_factor.is_finite() && args.ps_factor >= 0.0,
+        "--ps-factor: expected a number of at least 0, found {}",
+        args.ps_factor
+    );
+    if args.sensitivity {
+        return sensitivity::sensitivity(args);
+    }
+    if args.by_operation {
+        return operations::by_operation(args);
+    }
     let tests = tests(args);
     anyhow::ensure!(
         !tests.is_empty(),
         "expected a row to measure, found -p 0 and -n 0 alone"
     );
+    anyhow::ensure!(
+        args.timeline.is_none() || tests.len() == 1,
+        "--timeline: expected a single row, found {}; leave the prompt out with -p 0, or generation with -n 0",
+        tests.len()
+    );
+    let (setup, weights) = (Setup::new(args)?, Weights::new(args)?);
+    let board = Board::new(setup, &weights)?;
     let mut rows = Vec::new();
-    for test in tests {
-        output::note(&format!("{} ...", test.name()));
-        rows.push(row(args, &board, &source, test)?);
+    for (i, test) in tests.iter().enumerate() {
+        output::note(&format!("{} ({} of {})", test.name(), i + 1, tests.len()));
+        rows.push(measure::row(args, &board, *test)?);
     }
     output::print(&report::print(args.output, &rows)?)?;
     Ok(())
@@ -177,103 +210,4 @@ fn tests(args: &BenchArgs) -> Vec<Test> {
         }
     }
     tests
-}
-
-/// What units took.
-#[derive(Debug, Default, Clone)]
-pub struct Units {
-    /// Cycles of each unit that was run, with its number.
-    pub cycles: Vec<(usize, u64)>,
-    /// Charged to the PS, all of them.
-    pub ps: Charge,
-}
-
-fn row(args: &BenchArgs, board: &Board, source: &Arc<Source>, test: Test) -> Result<Row> {
-    let model = |factor: f64| -> Result<Model> {
-        let mut model = Model::load(source.clone())?;
-        let coherency = if args.non_coherent {
-            Coherency::NonCoherent
-        } else {
-            Coherency::Coherent
-        };
-        model.settings = Settings {
-            cache: args.cache_type,
-            ps_time: args
-                .ps_time
-                .profile()
-                .map(|p| PsTime::new(p, coherency).times(args.ps_factor * factor)),
-        };
-        Ok(model)
-    };
-    let once = model(1.0)?;
-    let count = test.tokens.div_ceil(test.step(board.batch));
-    let all: Vec<usize> = (0..count).collect();
-    let estimate = run(&once, &mut board.model(), test, &all)?;
-    let doubled = run(&model(2.0)?, &mut board.model(), test, &all)?;
-    let rtl = match args.backend {
-        Timer::Model => None,
-        Timer::Rtl => {
-            let mut device = board.rtl()?;
-            let units = run(
-                &once,
-                &mut device,
-                test,
-                &sampled(count, args.rtl_positions),
-            )?;
-            Some((units, device.wall()?))
-        }
-    };
-    Ok(Row::new(args, board, test, &estimate, &doubled, rtl))
-}
-
-/// Units that the RTL runs: first, last, and evenly between.
-fn sampled(count: usize, wanted: usize) -> Vec<usize> {
-    if wanted == 0 || wanted >= count {
-        return (0..count).collect();
-    }
-    let wanted = wanted.max(2);
-    (0..wanted)
-        .map(|i| i * (count - 1) / (wanted - 1))
-        .collect()
-}
-
-/// Runs units of a test, skipping those between.
-fn run(model: &Model, device: &mut dyn Timed, test: Test, units: &[usize]) -> Result<Units> {
-    let mut measured = Units::default();
-    let batch = device.accelerator().batch();
-    let mut session = Session::new(model, device.accelerator());
-    for unit in units {
-        let first = unit * test.step(batch);
-        session.pretend(test.depth + first - session.position());
-        let before = cycles(&mut session)?;
-        if test.prompt {
-            let tokens = vec![0; test.step(batch).min(test.tokens - first)];
-            session.feed_batch(&tokens)?;
-        } else {
-            session.logits_after(0)?;
-        }
-        measured.ps = session.settle()?;
-        measured
-            .cycles
-            .push((*unit, cycles(&mut session)? - before));
-    }
-    Ok(measured)
-}
-
-fn cycles(session: &mut Session) -> Result<u64> {
-    let counters = session.device().counters()?;
-    Ok(counters.map_or(0, |c| c.cycles))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn first_and_last_units_are_sampled() {
-        assert_eq!(sampled(128, 4), [0, 42, 84, 127]);
-        assert_eq!(sampled(3, 4), [0, 1, 2]);
-        assert_eq!(sampled(5, 0), [0, 1, 2, 3, 4]);
-        assert_eq!(sampled(5, 1), [0, 4]);
-    }
 }

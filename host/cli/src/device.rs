@@ -8,7 +8,7 @@ use macromac_infer::{Source, cpu_device, golden_device};
 
 use crate::args::{Backend, ModelArgs};
 use crate::load::Loaded;
-use crate::output;
+use crate::trace::Probe;
 
 /// Builds the device that `--backend` and `--profile` name and gives it the model's weights.
 pub fn device(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
@@ -95,20 +95,38 @@ fn real(_args: &ModelArgs, _loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
 }
 
 /// What a run cost in system calls, where there is a device that they are made for.
-pub fn note_calls(args: &ModelArgs, device: &mut dyn Accelerator) -> Result<()> {
-    if let (Backend::Device, Some(counted)) = (args.backend, device.counters()?) {
-        let calls = counted.system_calls;
-        output::note(&format!(
-            "device: {} steps, {} cycles; system calls since the program was loaded: {} waits, {} cache syncs, {} others",
-            counted.steps, counted.cycles, calls.waits, calls.syncs, calls.others
-        ));
-    }
-    Ok(())
+pub fn calls(args: &ModelArgs, device: &mut dyn Accelerator) -> Result<Option<String>> {
+    let (Backend::Device, Some(counted)) = (args.backend, device.counters()?) else {
+        return Ok(None);
+    };
+    let calls = counted.system_calls;
+    Ok(Some(format!(
+        "device: {} steps, {} cycles; system calls since the program was loaded: {} waits, {} cache syncs, {} others",
+        counted.steps, counted.cycles, calls.waits, calls.syncs, calls.others
+    )))
+}
+
+/// The device for a run that is watched: only the simulated board can be.
+pub fn watched(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Probe>> {
+    anyhow::ensure!(
+        args.backend == Backend::Rtl,
+        "--timeline: expected --backend rtl, found {}, which keeps no time",
+        name(args.backend)
+    );
+    Ok(Box::new(board(args, loaded)?))
+}
+
+#[cfg(feature = "rtl")]
+fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    Ok(Box::new(board(args, loaded)?))
 }
 
 /// The verilated accelerator on the simulated board, driven by the queue code of the real one.
 #[cfg(feature = "rtl")]
-fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+fn board(
+    args: &ModelArgs,
+    loaded: &Loaded,
+) -> Result<macromac_driver::Device<macromac_board::Board>> {
     use crate::args::{Ddr, Memory};
     use macromac_board::{Board, BoardConfig, DdrRate};
     use macromac_driver::Device;
@@ -125,14 +143,20 @@ fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> 
             args.memory_seed,
         ),
     }
-    .with_profile(args.profile.into());
+    .with_profile(args.profile.into())
+    .with_clock(args.clock_hz());
     let passes = weights(&loaded.source);
-    Ok(Box::new(Device::new(Board::new(config)?, &passes)?))
+    Ok(Device::new(Board::new(config)?, &passes)?)
 }
 
 /// Built without Verilator, for machines that only need the other backends.
 #[cfg(not(feature = "rtl"))]
-fn simulated(_args: &ModelArgs, _loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+fn simulated(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    Ok(Box::new(board(args, loaded)?))
+}
+
+#[cfg(not(feature = "rtl"))]
+fn board(_args: &ModelArgs, _loaded: &Loaded) -> Result<macromac_timing::ModelDevice> {
     anyhow::bail!(
         "--backend rtl: expected a program with the simulated board, found one that was built \
          without it; build with `cargo build --release --features rtl` (needs Verilator)"

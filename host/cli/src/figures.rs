@@ -26,20 +26,21 @@ pub struct Figures {
     pub stalls: Stalls,
     /// Bytes of weights of the whole run.
     pub bytes_streamed: u64,
-    /// Generated tokens a second at the profile's clock.
+    /// Generated tokens a second at the accelerator's clock.
     pub tokens_per_s: Option<f64>,
     /// What kind of figure these are.
     pub figure: &'static str,
     /// Simulated kilohertz; `None` where no time passed.
     pub sim_khz: Option<f64>,
     profile: Profile,
+    clock_hz: u64,
     /// Model that the PS was charged by; `None` if it was not.
     ps_time: Option<String>,
 }
 
 impl Figures {
-    /// Figures from what the device counted.
-    pub fn new(m: &Measured, profile: Profile, ps_time: Option<String>) -> Self {
+    /// Figures from what the device counted at a clock.
+    pub fn new(m: &Measured, profile: Profile, clock_hz: u64, ps_time: Option<String>) -> Self {
         let per_port = |of: fn(&PortStalls) -> u64| {
             std::array::from_fn(|p| of(&m.end.stalls[p]) - of(&m.start.stalls[p]))
         };
@@ -58,10 +59,11 @@ impl Figures {
                 lock_step: per_port(|s| s.lock_step),
             },
             bytes_streamed: since(|c| c.weight_bytes, &m.start),
-            tokens_per_s: cycles_per_token.map(|c| profile.clock_hz() as f64 / c),
+            tokens_per_s: cycles_per_token.map(|c| clock_hz as f64 / c),
             figure: "rtl-cosim",
             sim_khz: (wall_ns > 0).then(|| pl_cycles as f64 / wall_ns as f64 * 1e6),
             profile,
+            clock_hz,
             ps_time,
         }
     }
@@ -69,7 +71,7 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mhz = self.profile.clock_hz() as f64 / 1e6;
+        let mhz = self.clock_hz as f64 / 1e6;
         writeln!(f, "PL cycles: {}", self.pl_cycles)?;
         if let (Some(cycles), Some(rate)) = (self.cycles_per_token, self.tokens_per_s) {
             writeln!(f, "cycles a generated token: {cycles:.0}")?;
@@ -80,7 +82,7 @@ impl fmt::Display for Figures {
                 self.figure,
                 match &self.ps_time {
                     None => "PL time alone, the PS is not charged".to_owned(),
-                    Some(model) => format!("PS charged by model {model}, nothing overlapped"),
+                    Some(model) => format!("PS charged by model {model}"),
                 }
             )?;
         }

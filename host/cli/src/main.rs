@@ -25,6 +25,7 @@ mod size;
 mod synth;
 mod text;
 mod tokenize;
+mod trace;
 
 use std::process::ExitCode;
 

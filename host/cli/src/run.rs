@@ -1,13 +1,20 @@
 //! `macromac run`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use macromac_infer::{Options, Sampling, Session, Stop, check_options, generate};
+use macromac_infer::{
+    Generated, Options, Sampling, Session, Source, Stop, check_options, generate,
+};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::args::{Backend, RunArgs};
 use crate::figures::{Figures, Stalls};
+use crate::load::Loaded;
+use crate::trace::timeline::Shape;
+use crate::trace::{self, Traced, chrome};
 use crate::{device, load, output};
 
 /// What `-o json` prints; null where a backend has no such figure.
@@ -45,25 +52,33 @@ pub fn run(args: &RunArgs) -> Result<()> {
     loaded.model.check_tokens(&prompt)?;
     let arch = loaded.model.architecture();
     check_options(&options, arch.vocab_size, usize::MAX)?;
-    let mut device = device::device(&args.model, &loaded)?;
-    check_options(&options, arch.vocab_size, device.batch())?;
-    let profile = device.profile();
-    let mut session = Session::new(&loaded.model, device.as_mut());
     let json = args.output.is_some();
-    if !json {
-        output::echo(&args.prompt);
-    }
+    let tell = |session: &mut Session| -> Result<Generated> {
+        check_options(&options, arch.vocab_size, session.device().batch())?;
+        if !json {
+            output::echo(&args.prompt);
+        }
+        let on_text = |text: &str| if json { Ok(()) } else { output::print(text) };
+        Ok(generate(
+            &loaded.model,
+            tokenizer,
+            session,
+            &prompt,
+            &options,
+            on_text,
+        )?)
+    };
     let started = Instant::now();
-    let g = generate(
-        &loaded.model,
-        tokenizer,
-        &mut session,
-        &prompt,
-        &options,
-        |text| {
-            if json { Ok(()) } else { output::print(text) }
-        },
-    )?;
+    let mut calls = None;
+    let g = match &args.timeline {
+        None => {
+            let mut device = device::device(&args.model, &loaded)?;
+            let g = tell(&mut Session::new(&loaded.model, device.as_mut()))?;
+            calls = device::calls(&args.model, device.as_mut())?;
+            g
+        }
+        Some(path) => timeline(args, &loaded, path, tell)?,
+    };
     let seconds = started.elapsed().as_secs_f64();
     if !json {
         output::print("\n")?;
@@ -74,8 +89,13 @@ pub fn run(args: &RunArgs) -> Result<()> {
             arch.max_position_embeddings
         ));
     }
-    let figures = match (args.model.backend, g.measured, profile) {
-        (Backend::Rtl, Some(m), Some(p)) => Some(Figures::new(&m, p, args.model.ps_model())),
+    let figures = match (args.model.backend, g.measured) {
+        (Backend::Rtl, Some(m)) => Some(Figures::new(
+            &m,
+            args.model.profile.into(),
+            args.model.clock_hz(),
+            args.model.ps_model(),
+        )),
         _ => None,
     };
     output::note(&format!(
@@ -83,7 +103,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
         prompt.len(),
         g.tokens.len()
     ));
-    device::note_calls(&args.model, device.as_mut())?;
+    if let Some(calls) = &calls {
+        output::note(calls);
+    }
     if let Some(lookup) = &g.lookup {
         output::note(&lookup.to_string());
     }
@@ -106,4 +128,48 @@ pub fn run(args: &RunArgs) -> Result<()> {
         output::print(&(serde_json::to_string(&printed)? + "\n"))?;
     }
     Ok(())
+}
+
+/// Tells the story on a device that is watched, and writes when what happened.
+fn timeline(
+    args: &RunArgs,
+    loaded: &Loaded,
+    path: &Path,
+    tell: impl FnOnce(&mut Session) -> Result<Generated>,
+) -> Result<Generated> {
+    let Source::Image(image) = &*loaded.source else {
+        anyhow::bail!("--timeline: expected --backend rtl, found cpu, which keeps no time");
+    };
+    let mut device = device::watched(&args.model, loaded)?;
+    let (clock_hz, ps_time) = (args.model.clock_hz(), &loaded.model.settings.ps_time);
+    let mut traced = Traced::new(device.as_mut(), clock_hz, ps_time.is_some())?;
+    let mut session = Session::new(&loaded.model, &mut traced);
+    session.log_kernels();
+    let g = tell(&mut session)?;
+    // What the PS did since the last step is time, too.
+    session.settle()?;
+    let kernels = session.log_kernels();
+    let record = traced.end(kernels)?;
+    let shape = Shape {
+        architecture: loaded.model.architecture(),
+        layouts: (0..image.manifest().passes.len())
+            .map(|pass| image.layout(pass))
+            .collect(),
+        clock_hz,
+        profile: args.model.profile.into(),
+        ps_time: ps_time.as_ref(),
+    };
+    let about = json!({
+        "program": "macromac run",
+        "figure": "rtl-cosim",
+        "profile": device::profile(&args.model),
+        "clock_mhz": clock_hz as f64 / 1e6,
+        "ps_time": args.model.ps_model(),
+    });
+    chrome::write(
+        path,
+        &chrome::trace(&trace::timeline::timeline(&record, &shape), about),
+    )?;
+    output::note(&format!("wrote {}", path.display()));
+    Ok(g)
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
-use macromac_format::Head;
 use macromac_format::manifest::SIDE_FILES;
+use macromac_format::{Head, Packing};
 use macromac_infer::autoawq::read_quantization;
 use macromac_infer::synth::synthesize;
 use macromac_infer::{Checkpoint, PackOptions, pack_with};
@@ -54,7 +54,7 @@ pub fn synth(args: &SynthArgs) -> Result<()> {
 }
 
 /// Packs random weights of a shape into an image in the folder `place`; returns the image.
-pub fn image(model: &Path, place: &Path, head: Head) -> Result<PathBuf> {
+pub fn image(model: &Path, place: &Path, head: Head, packing: Packing) -> Result<PathBuf> {
     let files = files(model)?;
     let files: Vec<(&str, &[u8])> = files
         .iter()
@@ -64,6 +64,7 @@ pub fn image(model: &Path, place: &Path, head: Head) -> Result<PathBuf> {
     synthesize(&checkpoint, &files, 0, |_| {})?;
     let options = PackOptions {
         head: Some(head),
+        packing,
         ..PackOptions::default()
     };
     pack_with(&Checkpoint::open(&checkpoint)?, &image, &options, |_| {})?;

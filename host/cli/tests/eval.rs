@@ -54,7 +54,7 @@ fn perplexity_prints_the_estimate_alone_or_json() {
     let half = json(&[&cpu[..], &["--second-half", "-o", "json"]].concat());
     assert_eq!(half["tokens_scored"], 4 * 31);
     let golden = json(&[&args[..], &["-o", "json"]].concat());
-    assert_eq!(golden["profile"], "paper");
+    assert_eq!(golden["profile"], "kv260");
     let err = stderr(&run(&cpu));
     assert!(
         err.contains("4/4 windows PPL = ") && err.contains("tokens a second"),

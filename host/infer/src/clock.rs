@@ -4,6 +4,17 @@ use macromac_driver::{Accelerator, DriverError};
 
 use crate::kernels::time::{Charge, Kernel, PsTime};
 
+/// A kernel that was charged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spent {
+    /// What ran.
+    pub kernel: Kernel,
+    /// What it cost.
+    pub charge: Charge,
+    /// How often the device had been told of time before: its cost is part of the next [`Accelerator::elapse`].
+    pub told: usize,
+}
+
 /// Adds up what kernels cost until the device is told; without a model of the PS it costs nothing.
 #[derive(Debug)]
 pub struct Clock<'a> {
@@ -11,6 +22,9 @@ pub struct Clock<'a> {
     due: Charge,
     /// All that was charged so far.
     spent: Charge,
+    told: usize,
+    /// Every kernel, where somebody wants to know.
+    log: Option<Vec<Spent>>,
 }
 
 impl<'a> Clock<'a> {
@@ -20,6 +34,8 @@ impl<'a> Clock<'a> {
             ps,
             due: Charge::default(),
             spent: Charge::default(),
+            told: 0,
+            log: None,
         }
     }
 
@@ -29,6 +45,14 @@ impl<'a> Clock<'a> {
             let charge = ps.charge(kernel, vectors);
             self.due += charge;
             self.spent += charge;
+            let told = self.told;
+            self.log.iter_mut().for_each(|log| {
+                log.push(Spent {
+                    kernel,
+                    charge,
+                    told,
+                });
+            });
         }
     }
 
@@ -41,7 +65,14 @@ impl<'a> Clock<'a> {
         if due == Charge::default() {
             return Ok(());
         }
+        self.told += 1;
         device.elapse(due.time, due.ddr_bytes)
+    }
+
+    /// From now on every kernel is noted; counting of [`Spent::told`] begins anew. What was noted before is returned.
+    pub fn log(&mut self) -> Vec<Spent> {
+        self.told = 0;
+        self.log.replace(Vec::new()).unwrap_or_default()
     }
 
     /// All that was charged so far.

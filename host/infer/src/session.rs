@@ -16,7 +16,7 @@ use macromac_format::Head;
 use macromac_format::model::PASSES_PER_LAYER;
 
 use crate::InferError;
-use crate::clock::Clock;
+use crate::clock::{Clock, Spent};
 use crate::kernels::time::{Charge, Kernel};
 use crate::kernels::vector::peak;
 use crate::model::Model;
@@ -110,6 +110,12 @@ impl<'a> Session<'a> {
     pub fn settle(&mut self) -> Result<Charge, InferError> {
         self.clock.tell(self.device)?;
         Ok(self.clock.spent())
+    }
+
+    /// Notes every kernel from now on, for a timeline; returns what was noted before. Call it when the device has been told of all
+    /// that was charged ([`Session::settle`]).
+    pub fn log_kernels(&mut self) -> Vec<Spent> {
+        self.clock.log()
     }
 
     /// Feeds one token without asking for logits.

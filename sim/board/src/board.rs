@@ -15,6 +15,7 @@ use crate::machine::Machine;
 use crate::program;
 use crate::space::Own;
 use crate::violation::{Interface, Rule, Violation};
+use crate::watch::Traffic;
 use macromac_ddr::PsTraffic;
 
 /// Cycles of silence after which a waiting processor looks at the error register.
@@ -121,6 +122,16 @@ impl Board {
     /// Beats that crossed the memory ports: read by port 0..=3 and the data port, and written.
     pub fn beats(&self) -> ([u64; 5], u64) {
         (self.machine.beats_read(), self.machine.beats_written())
+    }
+
+    /// Begins to note when beats cross the memory ports, for pictures; costs no simulated time.
+    pub fn watch(&mut self) {
+        self.machine.watch();
+    }
+
+    /// Ends it; what was noted since, `None` if nothing was watched.
+    pub fn watched(&mut self) -> Option<Traffic> {
+        self.machine.watched()
     }
 
     /// Errors on purpose.

@@ -22,9 +22,11 @@ mod program;
 mod registers;
 pub mod space;
 mod violation;
+mod watch;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
 pub use macromac_ddr::timing::{self, MemoryTiming, PortConfig};
 pub use macromac_ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use violation::{Checked, Interface, Rule, Violation};
+pub use watch::{Run, Traffic};

@@ -12,6 +12,7 @@ use crate::inject::Injector;
 use crate::pins;
 use crate::space::Space;
 use crate::violation::{Checked, Interface, Rule, Violation};
+use crate::watch::{Traffic, Watch};
 use macromac_ddr::PsTraffic;
 use macromac_ddr::timing::{MemoryTiming, PORTS};
 
@@ -52,6 +53,7 @@ pub struct Machine<S> {
     /// The first violation or failure; nothing can be trusted after it.
     failed: Option<String>,
     wall_ns: u64,
+    watch: Option<Watch>,
 }
 
 impl<S: Space> Machine<S> {
@@ -73,6 +75,7 @@ impl<S: Space> Machine<S> {
             irq: false,
             failed: None,
             wall_ns: 0,
+            watch: None,
         };
         machine.lite.set_hold(config.register_hold);
         if let Some(path) = config.waves {
@@ -158,6 +161,16 @@ impl<S: Space> Machine<S> {
     /// Beats written.
     pub fn beats_written(&self) -> u64 {
         self.write.beats
+    }
+
+    /// Begins to note when beats cross the memory ports; forgets what was noted before.
+    pub fn watch(&mut self) {
+        self.watch = Some(Watch::new(self.beats_read(), self.write.results));
+    }
+
+    /// Ends it; what was noted.
+    pub fn watched(&mut self) -> Option<Traffic> {
+        self.watch.take().map(|watch| watch.traffic)
     }
 
     /// Runs until `done` or for `limit` cycles; `done` is asked before each cycle. Says whether it was done.
@@ -276,6 +289,10 @@ impl<S: Space> Machine<S> {
         self.write.cycle(pins::write_master(o), &mut world)?;
         pins::drive_write(i, self.write.aw_ready, self.write.w_ready, self.write.b);
         self.irq = o.irq != 0;
+        if let Some(watch) = &mut self.watch {
+            let read = std::array::from_fn(|port| self.reads[port].beats);
+            watch.look(self.cycle, read, self.write.results);
+        }
         let access = self.lite.cycle(pins::lite_slave(o), self.cycle)?;
         pins::drive_lite(i, &self.lite.pins);
         Ok(access)

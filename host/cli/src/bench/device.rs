@@ -1,17 +1,15 @@
 //! The devices that a benchmark runs on.
 
 use anyhow::Result;
-use macromac_driver::{Accelerator, PassShape, Profile};
-use macromac_format::Image;
-use macromac_infer::Source;
-use macromac_infer::cpu::pass_shapes;
+use macromac_driver::Accelerator;
+use macromac_format::Head;
 use macromac_timing::{ModelConfig, ModelDevice};
 
-use super::BenchArgs;
-use crate::args::Ddr;
+use super::setup::{Setup, Weights};
+use crate::trace::Probe;
 
 /// A device whose time can be measured.
-pub trait Timed {
+pub trait Timed: Probe {
     /// The device.
     fn accelerator(&mut self) -> &mut dyn Accelerator;
 
@@ -30,78 +28,70 @@ impl Timed for ModelDevice {
 
 /// A board, and what it holds.
 pub struct Board<'a> {
-    image: &'a Image,
-    shapes: Vec<PassShape>,
-    ddr: Ddr,
-    /// Clock of the PL, Hz.
-    pub clock_hz: u64,
-    /// Arithmetic.
-    pub profile: Profile,
+    /// The model.
+    pub weights: &'a Weights,
+    /// What the board is like.
+    pub setup: Setup,
     /// Vectors that share a pass.
     pub batch: usize,
     /// Strips that the prefetch FIFO of a port holds.
     pub fifo_strips: usize,
-    /// Hash of the hardware's parameters; `None` without the simulated board.
+    /// Hash of the hardware's parameters; `None` without the simulated board, and for hardware that only the model knows.
     pub config_hash: Option<u32>,
 }
 
 impl<'a> Board<'a> {
-    /// The board that `args` describe.
-    pub fn new(args: &BenchArgs, source: &'a Source, image: &'a Image) -> Result<Self> {
-        let profile = Profile::from(args.profile);
-        let clock_hz = args
-            .clock
-            .map_or(profile.clock_hz(), |mhz| u64::from(mhz) * 1_000_000);
-        let (batch, fifo_strips) = ModelConfig::size(profile);
+    /// The board of a setup.
+    pub fn new(setup: Setup, weights: &'a Weights) -> Result<Self> {
+        let (batch, fifo_strips) = ModelConfig::size(setup.profile);
         let mut board = Board {
-            image,
-            shapes: pass_shapes(source),
-            ddr: args.ddr,
-            clock_hz,
-            profile,
-            batch,
-            fifo_strips,
+            weights,
+            batch: setup.batch.unwrap_or(batch),
+            fifo_strips: setup.fifo_strips.unwrap_or(fifo_strips),
             config_hash: None,
+            setup,
         };
-        board.read_capabilities()?;
+        if board.setup.batch.is_none() && board.setup.fifo_strips.is_none() {
+            board.read_capabilities()?;
+        }
         Ok(board)
     }
 
     /// The model of the device and its memory.
     pub fn model(&self) -> ModelDevice {
-        let config = ModelConfig::kv260(self.profile, self.clock_hz, self.mts());
-        ModelDevice::new(config, self.shapes.clone(), self.image.packing())
+        let mut config =
+            ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
+        (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
+        ModelDevice::new(config, self.weights.shapes.clone(), self.weights.packing())
     }
 
-    /// Data rate of the memory, MT/s.
-    pub fn mts(&self) -> u32 {
-        match self.ddr {
-            Ddr::Mt2133 => 2133,
-            Ddr::Mt2400 => 2400,
-        }
+    /// Multiply-adds of a token in the accelerator.
+    pub fn macs(&self, with_head: bool) -> u64 {
+        let shapes = &self.weights.shapes[..self.passes(with_head)];
+        shapes.iter().map(|s| (s.n * s.k) as u64).sum()
+    }
+
+    /// Passes that a token takes.
+    fn passes(&self, with_head: bool) -> usize {
+        let has_head = self.weights.head() != Head::Fp16;
+        self.weights.shapes.len() - usize::from(!with_head && has_head)
     }
 
     /// Peak of the memory, bytes a second.
     pub fn peak(&self) -> f64 {
-        f64::from(self.mts()) * 8e6
+        f64::from(self.setup.mts) * 8e6
     }
 
     /// Bytes that the accelerator moves for a step of the program with `vectors` vectors, summed over the passes that a unit
     /// runs.
     pub fn bytes(&self, with_head: bool, vectors: usize) -> u64 {
-        let passes = self.shapes.len() - usize::from(!with_head && self.has_head());
-        (0..passes)
-            .map(|pass| {
-                let layout = self.image.layout(pass);
-                let weights: usize = self.image.segments(pass).iter().map(|s| s.len()).sum();
+        self.weights.layouts()[..self.passes(with_head)]
+            .iter()
+            .map(|layout| {
                 let vector = 4 * (layout.k_padded() + layout.n_padded());
-                (weights + vectors * vector) as u64
+                (4 * layout.segment_bytes() + vectors * vector) as u64
             })
             .sum()
-    }
-
-    fn has_head(&self) -> bool {
-        self.image.manifest().quantization.head != macromac_format::Head::Fp16
     }
 }
 
@@ -112,7 +102,6 @@ mod rtl {
     use macromac_driver::{Accelerator, Device, PassWeights, Platform};
 
     use super::{Board, Timed};
-    use crate::args::Ddr;
 
     impl Timed for Device<Simulated> {
         fn accelerator(&mut self) -> &mut dyn Accelerator {
@@ -122,13 +111,15 @@ mod rtl {
 
     impl Board<'_> {
         fn config(&self) -> BoardConfig {
-            let rate = match self.ddr {
-                Ddr::Mt2133 => DdrRate::Mt2133,
-                Ddr::Mt2400 => DdrRate::Mt2400,
+            let rate = match self.setup.mts {
+                2400 => DdrRate::Mt2400,
+                _ => DdrRate::Mt2133,
             };
-            BoardConfig::ddr4(rate, 1)
-                .with_profile(self.profile)
-                .with_clock(self.clock_hz)
+            let mut config = BoardConfig::ddr4(rate, 1)
+                .with_profile(self.setup.profile)
+                .with_clock(self.setup.clock_hz);
+            config.batch = self.batch as u32;
+            config
         }
 
         pub(super) fn read_capabilities(&mut self) -> Result<()> {
@@ -141,17 +132,24 @@ mod rtl {
 
         /// The verilated device on the simulated board.
         pub fn rtl(&self) -> Result<impl Timed> {
-            let passes: Vec<PassWeights> = self
-                .shapes
-                .iter()
-                .enumerate()
+            let image = self.weights.image();
+            let shapes = self.weights.shapes.iter().enumerate();
+            let passes: Vec<PassWeights> = shapes
                 .map(|(pass, shape)| PassWeights {
                     shape: *shape,
-                    packing: self.image.packing(),
-                    segments: self.image.segments(pass),
+                    packing: image.packing(),
+                    segments: image.segments(pass),
                 })
                 .collect();
-            Ok(Device::new(Simulated::new(self.config())?, &passes)?)
+            let board = Simulated::new(self.config())?;
+            let caps = board.capabilities();
+            anyhow::ensure!(
+                caps.fifo_strips as usize == self.fifo_strips,
+                "--fifo-kib: expected what the RTL was built with, {} KiB, found {}; leave it out, or use --backend model",
+                caps.fifo_strips / 16,
+                self.fifo_strips / 16
+            );
+            Ok(Device::new(board, &passes)?)
         }
     }
 }

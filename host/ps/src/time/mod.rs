@@ -253,6 +253,11 @@ impl PsTime {
         }
     }
 
+    /// Whether all cores work on a kernel, or one.
+    pub fn is_shared_out(&self, kernel: Kernel) -> bool {
+        self.work(kernel).shared_out
+    }
+
     /// Cycles an element of a loop.
     fn cycles(&self, name: &str) -> f64 {
         self.table.cycles(name, self.profile == Profile::Successor)

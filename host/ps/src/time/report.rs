@@ -77,7 +77,8 @@ fn ends() -> [Kernel; 6] {
     ]
 }
 
-fn name(kernel: Kernel) -> &'static str {
+/// What a kernel is called in reports.
+pub fn name(kernel: Kernel) -> &'static str {
     match kernel {
         Kernel::Embed { .. } => "embedding row",
         Kernel::Angles { .. } => "rotary angles",

@@ -62,6 +62,8 @@ pub struct WriteSlave {
     pub b: Option<u8>,
     /// Beats taken.
     pub beats: u64,
+    /// Of these, results that have found their burst.
+    pub results: u64,
     /// Bursts to the completion record that are in memory.
     pub records: u64,
 }
@@ -93,6 +95,7 @@ impl WriteSlave {
             w_ready: false,
             b: None,
             beats: 0,
+            results: 0,
             records: 0,
         }
     }
@@ -199,6 +202,7 @@ impl WriteSlave {
             };
             burst.filled += 1;
             self.matched += 1;
+            self.results += u64::from(burst.owner != Owner::Completion);
             let full = burst.filled == burst.beats;
             if beat.last != full {
                 let (beats, filled, address) = (burst.beats, burst.filled, burst.address);

@@ -1,0 +1,179 @@
+//! Running the units of a row.
+
+use anyhow::Result;
+use macromac_driver::Accelerator;
+use macromac_infer::clock::Spent;
+use macromac_infer::kernels::time::Charge;
+use macromac_infer::{Model, Session};
+use serde_json::json;
+
+use super::device::{Board, Timed};
+use super::report::{Ran, Row};
+use super::{BenchArgs, Test, Timer};
+use crate::output;
+use crate::trace::{self, Probe, Timeline, Traced, chrome};
+
+/// What units took.
+#[derive(Debug, Default, Clone)]
+pub struct Units {
+    /// Cycles of each unit that was run, with its number.
+    pub cycles: Vec<(usize, u64)>,
+    /// Charged to the PS, all of them.
+    pub ps: Charge,
+    /// Every kernel of it.
+    pub kernels: Vec<Spent>,
+}
+
+impl Units {
+    /// Cycles of all.
+    pub fn sum(&self) -> u64 {
+        self.cycles.iter().map(|(_, cycles)| *cycles).sum()
+    }
+}
+
+/// Measures a row.
+pub fn row(args: &BenchArgs, board: &Board, test: Test) -> Result<Row> {
+    let once = board.weights.model(&board.setup, 1.0)?;
+    let twice = board.weights.model(&board.setup, 2.0)?;
+    let count = test.tokens.div_ceil(test.step(board.batch));
+    let all: Vec<usize> = (0..count).collect();
+    let doubled = run(&twice, board.model().accelerator(), test, &all)?;
+    let mut ran = Vec::new();
+    for repetition in 0..args.repetitions {
+        let estimate = run(&once, board.model().accelerator(), test, &all)?;
+        let rtl = match args.backend {
+            Timer::Model => None,
+            Timer::Rtl => {
+                let units = sampled(count, args.rtl_positions);
+                let mut device = board.rtl()?;
+                let units = match &args.timeline {
+                    Some(path) if repetition == 0 => {
+                        let (units, timeline) = traced(board, &mut device, &once, test, &units)?;
+                        let kind = if units.cycles.len() == count {
+                            "rtl-cosim"
+                        } else {
+                            "rtl-cosim of some positions"
+                        };
+                        write(path, board, test, &timeline, kind)?;
+                        units
+                    }
+                    _ => run(&once, device.accelerator(), test, &units)?,
+                };
+                Some((units, device.wall()?))
+            }
+        };
+        ran.push(Ran { estimate, rtl });
+    }
+    if let (Some(path), Timer::Model) = (&args.timeline, args.backend) {
+        let (_, timeline) = traced(board, &mut board.model(), &once, test, &all)?;
+        write(path, board, test, &timeline, "model")?;
+    }
+    Ok(Row::new(board, test, &ran, &doubled))
+}
+
+fn write(
+    path: &std::path::Path,
+    board: &Board,
+    test: Test,
+    timeline: &Timeline,
+    figure: &str,
+) -> Result<()> {
+    let about = json!({
+        "program": "macromac bench",
+        "model": board.weights.name,
+        "test": test.name(),
+        "figure": figure,
+        "profile": board.setup.profile.name(),
+        "clock_mhz": board.setup.clock_hz as f64 / 1e6,
+        "ddr_mts": board.setup.mts,
+        "batch": board.batch,
+    });
+    chrome::write(path, &chrome::trace(timeline, about))?;
+    output::note(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
+/// Runs units on a device that is watched.
+pub fn traced(
+    board: &Board,
+    device: &mut dyn Probe,
+    model: &Model,
+    test: Test,
+    units: &[usize],
+) -> Result<(Units, Timeline)> {
+    let clock_hz = board.setup.clock_hz;
+    let charged = model.settings.ps_time.is_some();
+    let mut traced = Traced::new(device, clock_hz, charged)?;
+    let mut units = run(model, &mut traced, test, units)?;
+    let record = traced.end(std::mem::take(&mut units.kernels))?;
+    let timeline = trace::timeline::timeline(
+        &record,
+        &trace::timeline::Shape {
+            architecture: board.weights.architecture(),
+            layouts: board.weights.layouts(),
+            clock_hz,
+            profile: board.setup.profile,
+            ps_time: model.settings.ps_time.as_ref(),
+        },
+    );
+    Ok((units, timeline))
+}
+
+/// Units that the RTL runs: first, last, and evenly between.
+fn sampled(count: usize, wanted: usize) -> Vec<usize> {
+    if wanted == 0 || wanted >= count {
+        return (0..count).collect();
+    }
+    let wanted = wanted.max(2);
+    (0..wanted)
+        .map(|i| i * (count - 1) / (wanted - 1))
+        .collect()
+}
+
+/// Runs units of a test, skipping those between.
+pub fn run(
+    model: &Model,
+    device: &mut dyn Accelerator,
+    test: Test,
+    units: &[usize],
+) -> Result<Units> {
+    let mut measured = Units::default();
+    let batch = device.batch();
+    let mut session = Session::new(model, device);
+    session.log_kernels();
+    for unit in units {
+        let first = unit * test.step(batch);
+        session.pretend(test.depth + first - session.position());
+        let before = cycles(&mut session)?;
+        if test.prompt {
+            let tokens = vec![0; test.step(batch).min(test.tokens - first)];
+            session.feed_batch(&tokens)?;
+        } else {
+            session.logits_after(0)?;
+        }
+        measured.ps = session.settle()?;
+        measured
+            .cycles
+            .push((*unit, cycles(&mut session)? - before));
+    }
+    measured.kernels = session.log_kernels();
+    Ok(measured)
+}
+
+fn cycles(session: &mut Session) -> Result<u64> {
+    let counters = session.device().counters()?;
+    Ok(counters.map_or(0, |c| c.cycles))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_and_last_units_are_sampled() {
+        assert_eq!(sampled(128, 4), [0, 42, 84, 127]);
+        assert_eq!(sampled(3, 4), [0, 1, 2]);
+        assert_eq!(sampled(5, 0), [0, 1, 2, 3, 4]);
+        assert_eq!(sampled(5, 1), [0, 4]);
+    }
+}
