@@ -104,8 +104,9 @@ impl Kernel for Fake {
         let mut state = self.state.borrow_mut();
         state.calls.push(R::CODE);
         let argument: *mut R = request;
-        // SAFETY (all of them): the number says which structure it is (`Request`).
+        // What makes the casts below sound: the number says which structure it is (`Request`).
         match R::CODE {
+            // SAFETY: as above.
             uapi::MACROMAC_IOCTL_QUERY => unsafe { *argument.cast() = state.query },
             uapi::MACROMAC_IOCTL_BUFFER_CREATE => {
                 if state.no_memory {
@@ -156,6 +157,7 @@ impl Kernel for Fake {
                     }
                 }
             }
+            // SAFETY: as above.
             uapi::MACROMAC_IOCTL_FAULT => unsafe { *argument.cast() = state.fault },
             uapi::MACROMAC_IOCTL_STATS => {
                 // SAFETY: as above.
