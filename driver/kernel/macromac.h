@@ -17,6 +17,7 @@
 
 #include <linux/atomic.h>
 #include <linux/interrupt.h>
+#include <linux/io.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/miscdevice.h>
@@ -233,6 +234,14 @@ struct macromac_file {
 /** MACROMAC_BUFFER_SHIFT - a buffer's mmap() offset is its handle, shifted by so much */
 #define MACROMAC_BUFFER_SHIFT	32
 
+/** MACROMAC_NO_ANSWER - what a load gives when nothing answers; no register has this value */
+#define MACROMAC_NO_ANSWER	(~0u)
+
+static inline u32 macromac_load32(struct macromac *mm, u32 offset)
+{
+	return readl(mm->regs + offset);
+}
+
 /* macromac_drv.c */
 void macromac_get(struct macromac *mm);
 void macromac_put(struct macromac *mm);
@@ -242,13 +251,15 @@ int macromac_hw_identify(struct macromac *mm);
 int macromac_hw_start(struct macromac *mm, const struct macromac_program *program);
 int macromac_hw_stop(struct macromac *mm);
 int macromac_hw_reset(struct macromac *mm);
-void macromac_hw_fault(struct macromac *mm, struct macromac_fault *fault);
-void macromac_hw_stats(struct macromac *mm, struct macromac_stats *stats);
 void macromac_hw_power(struct macromac *mm, bool on);
 void macromac_hw_arm(struct macromac *mm);
 void macromac_hw_disarm(struct macromac *mm);
 irqreturn_t macromac_hw_interrupt(int irq, void *data);
 struct macromac_completion macromac_hw_record(struct macromac *mm);
+
+/* macromac_report.c */
+void macromac_report_fault(struct macromac *mm, struct macromac_fault *fault);
+void macromac_report_stats(struct macromac *mm, struct macromac_stats *stats);
 
 /* macromac_buffer.c */
 int macromac_memory_alloc(struct macromac *mm, struct macromac_memory *memory, u64 bytes,
@@ -274,6 +285,8 @@ int macromac_program_load(struct macromac_file *file, struct macromac_program_lo
 int macromac_program_reset(struct macromac_file *file, const struct macromac_reset *arg);
 void macromac_program_close(struct macromac_file *file);
 void macromac_program_halt(struct macromac *mm);
+
+/* macromac_wait.c */
 int macromac_program_run(struct macromac_file *file, const struct macromac_run *arg);
 int macromac_program_wait(struct macromac_file *file, struct macromac_wait *arg);
 

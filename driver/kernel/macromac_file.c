@@ -108,7 +108,7 @@ static int macromac_fault(struct macromac_file *file, struct macromac_fault *arg
 	if (!mm->dead && mm->owner && mm->owner != file)
 		err = -EPERM;
 	else
-		macromac_hw_fault(mm, arg);
+		macromac_report_fault(mm, arg);
 	macromac_looked(mm);
 	return err;
 }
@@ -123,7 +123,7 @@ static int macromac_stats(struct macromac_file *file, struct macromac_stats *arg
 	if (mm->dead)
 		err = -EIO;
 	else
-		macromac_hw_stats(mm, arg);
+		macromac_report_stats(mm, arg);
 	macromac_looked(mm);
 	return err;
 }

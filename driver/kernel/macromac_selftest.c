@@ -161,7 +161,7 @@ static int macromac_trial_run(struct macromac *mm, struct macromac_trial *trial)
 	if (!record.steps_done) {
 		struct macromac_fault fault = { };
 
-		macromac_hw_fault(mm, &fault);
+		macromac_report_fault(mm, &fault);
 		dev_err(mm->dev, "self-test: not done within %u ms, fault %u of port %u\n", TEST_MS,
 			fault.cause, fault.port);
 		macromac_hw_reset(mm);

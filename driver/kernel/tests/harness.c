@@ -131,6 +131,23 @@ int query_of(int fd, struct macromac_query *query)
 	return call(fd, MACROMAC_IOC_QUERY, query);
 }
 
+int64_t memory_used(int fd)
+{
+	FILE *counters = fopen("/sys/kernel/debug/macromac0/counters", "re");
+	struct macromac_query query;
+	long long used = -1;
+	char line[128];
+
+	while (counters && used < 0 && fgets(line, sizeof(line), counters))
+		if (sscanf(line, "memory_used %lld", &used) != 1)
+			used = -1;
+	if (counters)
+		fclose(counters);
+	if (used >= 0)
+		return used;
+	return query_of(fd, &query) ? INT64_MIN : -(int64_t)query.buffer_bytes_left;
+}
+
 int64_t now(void)
 {
 	struct timespec t;
@@ -189,6 +206,21 @@ bool write_text(const char *path, const char *text)
 	if (fd >= 0)
 		close(fd);
 	return fine;
+}
+
+#define STOP_MS "/sys/module/macromac/parameters/stop_ms"
+
+bool set_stop_ms(const char *value, char *before)
+{
+	int fd = open(STOP_MS, O_RDONLY | O_CLOEXEC);
+	ssize_t bytes = fd < 0 ? -1 : read(fd, before, 15);
+
+	if (fd >= 0)
+		close(fd);
+	if (bytes <= 0)
+		return false;
+	before[bytes] = 0;
+	return write_text(STOP_MS, value);
 }
 
 static void rig_weights(uint8_t *weights)

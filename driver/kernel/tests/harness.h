@@ -64,12 +64,20 @@ int fault_of(int fd, struct macromac_fault *fault);
 int stats_of(int fd, struct macromac_stats *stats);
 int query_of(int fd, struct macromac_query *query);
 
+/*
+ * Bytes that all buffers have, up to a constant. Taken from debugfs: where the kernel's default pool is used, what QUERY
+ * says is left changes with what the rest of the system does.
+ */
+int64_t memory_used(int fd);
+
 int64_t now(void);
 void *map(int fd, uint64_t offset, size_t bytes, int protection);
 /* Whether a byte can be read without SIGBUS; the same for a 32-bit write of @value. */
 bool readable(const volatile void *at);
 bool writable(volatile uint32_t *at, uint32_t value);
 bool write_text(const char *path, const char *text);
+/* How long the module lets released steps finish; the value before goes to @before, 16 bytes. */
+bool set_stop_ms(const char *value, char *before);
 
 /*
  * A rig: a file with a product of GROUPS groups and TILE_ROWS tile rows. Weights are q = c + p,

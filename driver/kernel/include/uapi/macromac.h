@@ -311,6 +311,9 @@ struct macromac_wait {
  * @range: out: range of that step which the failing burst lies in (0 to 5), or 0xffffffff
  * @nan_in: out: a NaN or infinity was among the activations since the last reset (kv260)
  * @offset: out: byte in that range, for causes 1 and 2
+ *
+ * Weights are fetched ahead, so the burst that failed may belong to a later step than the one in
+ * progress: @step is that of @range then. EPERM: another file owns the device.
  */
 struct macromac_fault {
 	__u32 size;
