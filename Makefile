@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report clean
+.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,9 +42,8 @@ check-autoawq:  ## AutoAWQ and transformers read our AutoAWQ checkpoints (instal
 	@scripts/setup
 	@scripts/check-autoawq
 
-synth:  ## what the whole device costs on the K26, both profiles (estimate by yosys; target/synth/)
-	@scripts/synth-profile paper
-	@scripts/synth-profile kv260
+synth:  ## what the whole device costs on the K26, both profiles (estimate by yosys; docs/synthesis.md, docs/results/synth.json)
+	@scripts/synth-profile paper kv260 --record
 
 synth-unit:  ## what a unit of either profile costs on the K26 (estimate by yosys; target/synth/)
 	@scripts/synth mm_macro_mac --max-lut 21000 --max-dsp 96
@@ -68,6 +67,20 @@ ps-table:  ## derive the PS time table from the compiled aarch64 loops (llvm-mca
 
 ps-report:  ## print the PS's time of whole tokens, and the cross-check with the paper
 	@cargo run --release --quiet --package macromac-ps --bin ps-report
+
+bench:  ## tokens a second by the RTL, the paper's tables beside ours, sensitivity: docs/results, docs/bench.md (half an hour; `scripts/bench --list`)
+	@scripts/setup
+	@scripts/bench rows operations sensitivity paper
+
+sensitivity:  ## the table of sensitivity alone, by the model (minutes)
+	@scripts/bench sensitivity
+
+pictures:  ## a token as a timeline, and what bounds it: docs/pictures, from a run by the RTL and the rows of `make bench`
+	@scripts/setup
+	@scripts/bench pictures
+
+bench-tables:  ## put docs/results into the pages
+	@scripts/bench-tables
 
 clean:  ## remove everything that was built
 	cargo clean

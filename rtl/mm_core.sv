@@ -248,7 +248,8 @@ module mm_core
   );
 
   mm_step_issue #(
-    .StepsAhead(StepsAhead)
+    .StepsAhead(StepsAhead),
+    .Staged    (Arithmetic == KV260)
   ) u_step_issue (
     .clk_i,
     .rst_ni,

@@ -188,7 +188,8 @@ module mm_axi_reader
   end else begin : gen_plan
     assign seg_ends = seg_left_q <= BEATS_BITS'(line_room);
     assign len      = seg_ends ? LenBits'(seg_left_q) : line_room;
-    assign room     = credit_q >= CreditBits'(len);
+    // For the shorter of both; neither waits for the other's comparison.
+    assign room     = (credit_q >= CreditBits'(line_room)) | (BEATS_BITS'(credit_q) >= seg_left_q);
   end
 
   assign issue = seg_valid_q & ~drain_i & (~ar_valid_q | m_axi_arready) &

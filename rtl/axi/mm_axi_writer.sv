@@ -4,8 +4,8 @@
 // AXI4 write master of the data port, shared by results (bursts) and completion records (one beat each). It has
 // no IDs, so responses come in order; a small ring remembers whose they are.
 //
-// Latency:    1 cycle from an accepted command to awvalid and wvalid.
-// Throughput: a beat a cycle, without a gap between bursts.
+// Latency:    1 cycle from an accepted command to awvalid and wvalid (Queued: 2 for results).
+// Throughput: a beat a cycle, without a gap between bursts (Queued: of 2 beats or more).
 // Stalls:     a command is taken when the previous burst's address is gone and its last beat leaves, and fewer than
 //             MaxOutstanding responses are missing. AW and W do not wait for each other (AXI forbids it).
 //             A begun burst is always finished: the sender of results offers a burst only when all its beats are in
@@ -15,7 +15,9 @@ module mm_axi_writer
   import mm_pkg::*;
 #(
   /// Bursts without a response at most, >= 1.
-  parameter int unsigned MaxOutstanding = 8
+  parameter int unsigned MaxOutstanding = 8,
+  /// A burst of results waits in a register of its own, so that the clock may be fast.
+  parameter bit          Queued         = 1'b0
 ) (
   /// Clock, rising edge.
   input  logic                  clk_i,
@@ -108,6 +110,7 @@ module mm_axi_writer
   logic                  w_active_d, w_active_q;
   logic                  w_rec_q;
   logic [7:0]            w_left_d, w_left_q;
+  logic                  w_last_d, w_last_q;  // w_left_q = 0, known a cycle ahead
   logic [STRIP_BITS-1:0] rec_data_q;
   logic [CountBits-1:0]  count_q;
   logic [PtrBits-1:0]    wptr_q, rptr_q;
@@ -116,21 +119,61 @@ module mm_axi_writer
 
   logic can_take, take, w_fire, w_ends, b_fire;
 
+  logic                 res_valid, res_take, res_waits;
+  logic [ADDR_BITS-1:0] res_addr;
+  logic [7:0]           res_len;
+  rows_t                res_rows;
+
   assign w_fire   = m_axi_wvalid & m_axi_wready;
-  assign w_ends   = w_fire & (w_left_q == '0);
+  assign w_ends   = w_fire & w_last_q;
   assign b_fire   = m_axi_bvalid & m_axi_bready;
   assign can_take = (~aw_valid_q | m_axi_awready) & (~w_active_q | w_ends) &
                     (count_q != CountBits'(MaxOutstanding));
 
   // A record goes first: software waits for it, and it is one beat.
   assign rec_ready_o     = can_take;
-  assign res_cmd_ready_o = can_take & ~rec_valid_i;
-  assign take            = can_take & (rec_valid_i | res_cmd_valid_i);
+  assign take            = can_take & (rec_valid_i | res_valid);
+  assign res_take        = can_take & ~rec_valid_i;
+
+  if (Queued) begin : gen_cmd
+    // One burst waits in a register, so that whoever plans the next one is not held up by the bus of this cycle.
+    logic                 valid_q;
+    logic [ADDR_BITS-1:0] addr_q;
+    logic [7:0]           len_q;
+    rows_t                rows_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) valid_q <= 1'b0;
+      else valid_q <= valid_q ? ~res_take : res_cmd_valid_i;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (!valid_q) begin
+        addr_q <= res_cmd_addr_i;
+        len_q  <= res_cmd_len_i;
+        rows_q <= res_cmd_rows_i;
+      end
+    end
+
+    assign res_cmd_ready_o = ~valid_q;
+    assign res_valid       = valid_q;
+    assign res_waits       = valid_q;
+    assign res_addr        = addr_q;
+    assign res_len         = len_q;
+    assign res_rows        = rows_q;
+  end else begin : gen_cmd
+    assign res_cmd_ready_o = res_take;
+    assign res_valid       = res_cmd_valid_i;
+    assign res_waits       = 1'b0;
+    assign res_addr        = res_cmd_addr_i;
+    assign res_len         = res_cmd_len_i;
+    assign res_rows        = res_cmd_rows_i;
+  end
 
   always_comb begin
     cmd.rec  = rec_valid_i;
-    cmd.addr = rec_valid_i ? rec_addr_i[ADDR_BITS-1:4] : res_cmd_addr_i[ADDR_BITS-1:4];
-    cmd.rows = res_cmd_rows_i;
+    cmd.addr = rec_valid_i ? rec_addr_i[ADDR_BITS-1:4] : res_addr[ADDR_BITS-1:4];
+    cmd.rows = res_rows;
     if (rec_valid_i) begin
       cmd.rows     = '0;
       cmd.rows.irq = rec_irq_i;
@@ -141,11 +184,16 @@ module mm_axi_writer
     aw_valid_d = aw_valid_q & ~m_axi_awready;
     w_active_d = w_active_q & ~w_ends;
     w_left_d   = w_left_q;
-    if (w_fire) w_left_d = w_left_q - 8'd1;
+    w_last_d   = w_last_q;
+    if (w_fire) begin
+      w_left_d = w_left_q - 8'd1;
+      w_last_d = w_left_q == 8'd1;
+    end
     if (take) begin
       aw_valid_d = 1'b1;
       w_active_d = 1'b1;
-      w_left_d   = rec_valid_i ? 8'd0 : res_cmd_len_i;
+      w_left_d   = rec_valid_i ? 8'd0 : res_len;
+      w_last_d   = rec_valid_i | (res_len == 8'd0);
     end
   end
 
@@ -171,9 +219,10 @@ module mm_axi_writer
 
   always_ff @(posedge clk_i) begin
     w_left_q <= w_left_d;
+    w_last_q <= w_last_d;
     if (take) begin
       aw_addr_q       <= cmd.addr;
-      aw_len_q        <= rec_valid_i ? 8'd0 : res_cmd_len_i;
+      aw_len_q        <= rec_valid_i ? 8'd0 : res_len;
       w_rec_q         <= rec_valid_i;
       burst_q[wptr_q] <= cmd;
     end
@@ -185,12 +234,12 @@ module mm_axi_writer
   assign m_axi_awvalid = aw_valid_q;
   assign m_axi_wvalid  = w_active_q & (w_rec_q | res_valid_i);
   assign m_axi_wdata   = w_rec_q ? rec_data_q : res_data_i;
-  assign m_axi_wlast   = w_left_q == '0;
+  assign m_axi_wlast   = w_last_q;
   assign m_axi_bready  = 1'b1;
 
   assign res_ready_o = w_active_q & ~w_rec_q & m_axi_wready;
   assign beat_o      = w_fire;
-  assign idle_o      = ~aw_valid_q & ~w_active_q & (count_q == '0);
+  assign idle_o      = ~res_waits & ~aw_valid_q & ~w_active_q & (count_q == '0);
 
   assign rsp         = burst_q[rptr_q];
   assign rsp_valid_o = b_fire;
@@ -201,7 +250,7 @@ module mm_axi_writer
 
   // Only bit 1 of the response and bits 39..4 of an address carry meaning here.
   logic unused;
-  assign unused = ^{m_axi_bresp[0], rec_addr_i[3:0], res_cmd_addr_i[3:0]};
+  assign unused = ^{m_axi_bresp[0], rec_addr_i[3:0], res_addr[3:0]};
 
 `ifndef SYNTHESIS
   // Address and length of a burst stay as they are until it is taken.

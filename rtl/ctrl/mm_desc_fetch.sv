@@ -78,7 +78,8 @@ module mm_desc_fetch
   state_e               state_d, state_q;
   logic [15:0]          index_d, index_q;
   logic [1:0]           beat_q;
-  logic                 bad_d, bad_q;
+  logic                 bad_d, bad_q, bad_ring_q;
+  logic [3:0]           parts_q;  // rules that the last beat broke
   page_t                activations_q, results_q;
   logic [15:0]          groups_q, tile_rows_q, report_rows_q;
   vectors_t             vectors_q;
@@ -95,25 +96,33 @@ module mm_desc_fetch
 
   // ---- the rules ----
 
-  logic bad_header, bad_addresses, bad_ring;
+  logic bad_now;
 
-  // An address is 4 KiB aligned and has 40 bits; a beat holds two.
-  assign bad_addresses = (beat_data_i[PAGE_BITS-1:0] != '0) | (beat_data_i[63:ADDR_BITS] != '0) |
-                         (beat_data_i[64+PAGE_BITS-1:64] != '0) |
-                         (beat_data_i[127:64+ADDR_BITS] != '0);
+  // Each beat is looked at in parts, which come together in the next cycle.
+  always_ff @(posedge clk_i) begin
+    parts_q <= '0;
+    if (beat_i && beat_q == 2'd0) begin
+      parts_q[0] <= (beat_data_i[7:0] != 8'(DESC_VERSION)) |
+                    (beat_data_i[15:8] != 8'(MACRO_STRIPS) &&
+                     (Arithmetic != KV260 || beat_data_i[15:8] != 8'(TIGHT_STRIPS)));
+      parts_q[1] <= (beat_data_i[31:17] != '0) |                               // flags but bit 0
+                    (beat_data_i[47:32] == '0);                                // groups
+      parts_q[2] <= (beat_data_i[47:32] > 16'(MaxGroups)) |
+                    (beat_data_i[63:48] == '0);                                // tile rows
+      parts_q[3] <= (beat_data_i[87:80] == '0) |                               // vectors
+                    (beat_data_i[87:80] > 8'(Batch)) | (beat_data_i[127:88] != '0);
+    end else if (beat_i) begin
+      // An address is 4 KiB aligned and has 40 bits; a beat holds two.
+      parts_q[0] <= beat_data_i[PAGE_BITS-1:0] != '0;
+      parts_q[1] <= beat_data_i[63:ADDR_BITS] != '0;
+      parts_q[2] <= beat_data_i[64+PAGE_BITS-1:64] != '0;
+      parts_q[3] <= beat_data_i[127:64+ADDR_BITS] != '0;
+    end
+    // The registers stand long before the start.
+    bad_ring_q <= (ring_base_i[5:0] != '0) | (ring_base_i[63:ADDR_BITS] != '0) | (ring_steps_i == '0);
+  end
 
-  assign bad_header = (beat_data_i[7:0] != 8'(DESC_VERSION)) |
-                      (beat_data_i[15:8] != 8'(MACRO_STRIPS) &&
-                       (Arithmetic != KV260 || beat_data_i[15:8] != 8'(TIGHT_STRIPS))) |
-                      (beat_data_i[31:17] != '0) |                    // flags but bit 0
-                      (beat_data_i[47:32] == '0) |                    // groups
-                      (beat_data_i[47:32] > 16'(MaxGroups)) |
-                      (beat_data_i[63:48] == '0) |                    // tile rows
-                      (beat_data_i[87:80] == '0) |                    // vectors
-                      (beat_data_i[87:80] > 8'(Batch)) |
-                      (beat_data_i[127:88] != '0);
-
-  assign bad_ring = (ring_base_i[5:0] != '0) | (ring_base_i[63:ADDR_BITS] != '0) | (ring_steps_i == '0);
+  assign bad_now = bad_q | (|parts_q);
 
   // ---- state ----
 
@@ -123,7 +132,7 @@ module mm_desc_fetch
     bad_d       = bad_q;
     unique case (state_q)
       StRing: begin
-        state_d = bad_ring ? StBad : StRequest;
+        state_d = bad_ring_q ? StBad : StRequest;
       end
       StRequest: begin
         bad_d = 1'b0;
@@ -131,12 +140,12 @@ module mm_desc_fetch
       end
       StBeats: begin
         if (beat_i) begin
-          bad_d = bad_q | ((beat_q == 2'd0) ? bad_header : bad_addresses);
           if (beat_q == 2'd3) state_d = StMultiply;
         end
+        bad_d = bad_now;
       end
       StMultiply: begin
-        state_d = bad_q ? StBad : StPush;
+        state_d = bad_now ? StBad : StPush;
       end
       StPush: begin
         if (push) begin
@@ -250,7 +259,7 @@ module mm_desc_fetch
     assign seg_addr_o[p*ADDR_BITS +: ADDR_BITS] = {weights_q[p], PAGE_BITS'(0)};
   end
 
-  assign err_valid_o = (state_q == StRing && bad_ring) || (state_q == StMultiply && bad_q);
+  assign err_valid_o = (state_q == StRing && bad_ring_q) || (state_q == StMultiply && bad_now);
   assign err_index_o = index_q;
 
   if (MaxGroups < 1 || MaxGroups > 8192) begin : gen_bad_groups

@@ -4,7 +4,7 @@
 // The counters of one weight port (docs/architecture.md, section 7). While a program runs, every cycle counts either in STRIPS
 // or in exactly one of the four reasons.
 //
-// Latency:    1 cycle from an event to its count.
+// Latency:    2 cycles from an event to its count.
 // Throughput: -
 // Stalls:     none.
 
@@ -43,23 +43,31 @@ module mm_port_counters (
   output logic [63:0] lock_step_o
 );
 
+  // A stage before the counters: what happens in a cycle is known late in it.
+  logic [5:0] events_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear_i || !running_i) events_q <= '0;
+    else events_q <= {lock_step_i, no_room_i, no_activations_i, no_data_i, strip_i, beat_i};
+  end
+
   mm_counter u_beats (
-    .clk_i, .rst_ni, .clear_i, .event_i(running_i & beat_i), .count_o(beats_o)
+    .clk_i, .rst_ni, .clear_i, .event_i(events_q[0]), .count_o(beats_o)
   );
   mm_counter u_strips (
-    .clk_i, .rst_ni, .clear_i, .event_i(running_i & strip_i), .count_o(strips_o)
+    .clk_i, .rst_ni, .clear_i, .event_i(events_q[1]), .count_o(strips_o)
   );
   mm_counter u_no_data (
-    .clk_i, .rst_ni, .clear_i, .event_i(running_i & no_data_i), .count_o(no_data_o)
+    .clk_i, .rst_ni, .clear_i, .event_i(events_q[2]), .count_o(no_data_o)
   );
   mm_counter u_no_activations (
-    .clk_i, .rst_ni, .clear_i, .event_i(running_i & no_activations_i), .count_o(no_activations_o)
+    .clk_i, .rst_ni, .clear_i, .event_i(events_q[3]), .count_o(no_activations_o)
   );
   mm_counter u_no_room (
-    .clk_i, .rst_ni, .clear_i, .event_i(running_i & no_room_i), .count_o(no_room_o)
+    .clk_i, .rst_ni, .clear_i, .event_i(events_q[4]), .count_o(no_room_o)
   );
   mm_counter u_lock_step (
-    .clk_i, .rst_ni, .clear_i, .event_i(running_i & lock_step_i), .count_o(lock_step_o)
+    .clk_i, .rst_ni, .clear_i, .event_i(events_q[5]), .count_o(lock_step_o)
   );
 
 `ifndef SYNTHESIS

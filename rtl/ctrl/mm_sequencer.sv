@@ -126,7 +126,7 @@ module mm_sequencer
   logic [31:0] snapshot_q;
   fault_t      fault_d, fault_q;
   fault_t      report;
-  logic        finished, busy, expired;
+  logic        finished, busy, busy_q, expired, any_report, halted_q;
   logic [31:0] left;
 
   // ---- doorbell ----
@@ -134,12 +134,13 @@ module mm_sequencer
   assign released_o = stop_q ? snapshot_q : doorbell_i;
   assign left       = released_o - steps_done_i;
   assign busy       = (state_q == StRun) & ~left[31] & (left != '0);
-  assign finished   = stop_q & ~busy & ~pending_i & writer_idle_i;
+  // By the count of a cycle ago: after a stop it only falls.
+  assign finished   = stop_q & ~busy_q & ~pending_i & writer_idle_i;
 
   mm_watchdog u_watchdog (
     .clk_i,
     .rst_ni,
-    .busy_i    (busy),
+    .busy_i    (busy_q),
     .progress_i,
     .limit_i   (watchdog_i),
     .expired_o (expired)
@@ -173,6 +174,8 @@ module mm_sequencer
     end
   end
 
+  assign any_report = expired | (|reserved_err_i) | desc_err_i | data_err_i | (|rd_err_i) | wr_err_i;
+
   // ---- state ----
 
   always_comb begin
@@ -190,8 +193,8 @@ module mm_sequencer
         end
       end
       StRun: begin
-        if (report.cause != CauseNone && !reset_d) fault_d = report;
-        if (reset_d || report.cause != CauseNone || finished) state_d = StDrain;
+        if (any_report && !reset_d) fault_d = report;
+        if (reset_d || any_report || finished) state_d = StDrain;
       end
       StDrain: begin
         if (readers_idle_i && data_idle_i && writer_idle_i) state_d = StFlush;
@@ -230,7 +233,11 @@ module mm_sequencer
       reset_q    <= 1'b0;
       rec_sent_q <= 1'b0;
       fault_q    <= '0;
+      busy_q     <= 1'b0;
+      halted_q   <= 1'b0;
     end else begin
+      busy_q     <= busy;
+      halted_q   <= state_q == StHalt;
       state_q    <= state_d;
       stop_q     <= stop_d;
       reset_q    <= reset_d;
@@ -245,7 +252,7 @@ module mm_sequencer
 
   assign start_o     = (state_q == StIdle) & start_i & ~soft_reset_i;
   assign clear_o     = (state_q == StFlush) & (reset_q | soft_reset_i);
-  assign fault_irq_o = (state_q != StHalt) & (state_d == StHalt);
+  assign fault_irq_o = (state_q == StHalt) & ~halted_q;
   assign rec_valid_o = (state_q == StRecord) & ~rec_sent_q;
 
   assign enable_o   = state_q == StRun;

@@ -4,8 +4,8 @@
 // Step issue: holds the steps that were fetched, and lets the next one go when the doorbell has released it: to the
 // activation loader, to the stream (activation reader and lock step) and to the result collector, all in one cycle.
 //
-// Latency:    2 cycles through the queue; then 0 from the doorbell's register to the sinks.
-// Throughput: a step a cycle.
+// Latency:    2 cycles through the queue; then 0 from the doorbell's register to the sinks (Staged: 1).
+// Throughput: a step a cycle (Staged: in 2 cycles).
 // Stalls:     waits for the doorbell and for all sinks. Their ready bits come from registers, so valid may depend on
 //             them; one cycle for all means that no sink can run ahead of the loader.
 
@@ -13,7 +13,9 @@ module mm_step_issue
   import mm_pkg::*;
 #(
   /// Steps fetched ahead, >= 2.
-  parameter int unsigned StepsAhead = 8
+  parameter int unsigned StepsAhead = 8,
+  /// Whether a step is released is known a cycle later, so that the clock may be fast.
+  parameter bit          Staged     = 1'b0
 ) (
   /// Clock, rising edge.
   input  logic        clk_i,
@@ -48,6 +50,7 @@ module mm_step_issue
 
   logic                 head_valid;
   logic [31:0]          seq_q, ahead;
+  logic                 released;
   logic [LevelBits-1:0] level;
 
   mm_fifo #(
@@ -68,8 +71,17 @@ module mm_step_issue
 
   // Signed difference: sequence numbers wrap at 2^32.
   assign ahead       = released_i - seq_q;
-  assign out_valid_o = head_valid & out_ready_i & enable_i & ~ahead[31] & (ahead != '0);
+  assign out_valid_o = head_valid & out_ready_i & enable_i & released;
   assign issued_o    = seq_q;
+
+  if (Staged) begin : gen_released
+    // Never of the step that goes now.
+    logic released_q;
+    always_ff @(posedge clk_i) released_q <= enable_i & ~out_valid_o & ~ahead[31] & (ahead != '0);
+    assign released = released_q;
+  end else begin : gen_released
+    assign released = ~ahead[31] & (ahead != '0);
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) seq_q <= '0;

@@ -3,7 +3,7 @@
 //
 // Watchdog: counts cycles in which released work is left and nothing moves.
 //
-// Latency:    expired_o comes in the limit-th such cycle in a row.
+// Latency:    expired_o comes 2 cycles after the limit-th such cycle in a row.
 // Throughput: -
 // Stalls:     none.
 
@@ -22,14 +22,26 @@ module mm_watchdog (
   output logic        expired_o
 );
 
-  logic [31:0] count_q;
+  // What moved is known late in a cycle, so it is looked at in the next one.
+  logic        moved_q, armed_q, expired_q;
+  logic [31:0] count_q, last_q;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) count_q <= '0;
-    else if (!busy_i || progress_i) count_q <= '0;
-    else count_q <= count_q + 32'd1;
+    if (!rst_ni) begin
+      moved_q   <= 1'b1;
+      armed_q   <= 1'b0;
+      count_q   <= '0;
+      expired_q <= 1'b0;
+    end else begin
+      moved_q   <= ~busy_i | progress_i;
+      armed_q   <= limit_i != '0;
+      count_q   <= moved_q ? '0 : count_q + 32'd1;
+      expired_q <= armed_q & ~moved_q & (count_q >= last_q);
+    end
   end
 
-  assign expired_o = busy_i & ~progress_i & (limit_i != '0) & (count_q >= limit_i - 32'd1);
+  always_ff @(posedge clk_i) last_q <= limit_i - 32'd1;
+
+  assign expired_o = expired_q;
 
 endmodule

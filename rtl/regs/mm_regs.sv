@@ -48,7 +48,7 @@ module mm_regs (
     logic cpuif_wr_ack;
     logic cpuif_wr_err;
 
-    // Max Outstanding Transactions: 2
+    // Max Outstanding Transactions: 3
     logic [1:0] axil_n_in_flight;
     logic axil_prev_was_rd;
     logic axil_arvalid;
@@ -128,7 +128,7 @@ module mm_regs (
         axil_ar_accept = '0;
         axil_aw_accept = '0;
 
-        if(axil_n_in_flight < 2'd2) begin
+        if(axil_n_in_flight < 2'd3) begin
             // Can safely issue more transactions without overwhelming response buffer
             if(axil_arvalid && !axil_prev_was_rd) begin
                 cpuif_req = '1;
@@ -151,16 +151,21 @@ module mm_regs (
 
 
     // AXI4-Lite Response Logic
-    logic axil_resp_buffer_is_wr[2];
-    logic axil_resp_buffer_err[2];
-    logic [31:0] axil_resp_buffer_rdata[2];
+    logic axil_resp_buffer_is_wr[4];
+    logic axil_resp_buffer_err[4];
+    logic [31:0] axil_resp_buffer_rdata[4];
+    // axil_resp_buffer is intentionally padded to the next power of two despite
+    // only requiring 3 entries.
+    // This is to avoid quirks in some tools that cannot handle indexing into a non-power-of-2 array.
+    // Unused entries are expected to be optimized away
 
-    logic [1:0] axil_resp_wptr;
-    logic [1:0] axil_resp_rptr;
+
+    logic [2:0] axil_resp_wptr;
+    logic [2:0] axil_resp_rptr;
 
     always_ff @(posedge clk) begin
         if(~rst_n) begin
-            for(int i=0; i<2; i++) begin
+            for(int i=0; i<3; i++) begin
                 axil_resp_buffer_is_wr[i] <= '0;
                 axil_resp_buffer_err[i] <= '0;
                 axil_resp_buffer_rdata[i] <= '0;
@@ -171,20 +176,30 @@ module mm_regs (
             // Store responses in buffer until AXI response channel accepts them
             if(cpuif_rd_ack || cpuif_wr_ack) begin
                 if(cpuif_rd_ack) begin
-                    axil_resp_buffer_is_wr[axil_resp_wptr[0:0]] <= '0;
-                    axil_resp_buffer_err[axil_resp_wptr[0:0]] <= cpuif_rd_err;
-                    axil_resp_buffer_rdata[axil_resp_wptr[0:0]] <= cpuif_rd_data;
+                    axil_resp_buffer_is_wr[axil_resp_wptr[1:0]] <= '0;
+                    axil_resp_buffer_err[axil_resp_wptr[1:0]] <= cpuif_rd_err;
+                    axil_resp_buffer_rdata[axil_resp_wptr[1:0]] <= cpuif_rd_data;
 
                 end else if(cpuif_wr_ack) begin
-                    axil_resp_buffer_is_wr[axil_resp_wptr[0:0]] <= '1;
-                    axil_resp_buffer_err[axil_resp_wptr[0:0]] <= cpuif_wr_err;
+                    axil_resp_buffer_is_wr[axil_resp_wptr[1:0]] <= '1;
+                    axil_resp_buffer_err[axil_resp_wptr[1:0]] <= cpuif_wr_err;
                 end
-                axil_resp_wptr <= axil_resp_wptr + 1'b1;
+                if(axil_resp_wptr[1:0] == 2) begin
+                    axil_resp_wptr[1:0] <= '0;
+                    axil_resp_wptr[2] <= ~axil_resp_wptr[2];
+                end else begin
+                    axil_resp_wptr[1:0] <= axil_resp_wptr[1:0] + 1'b1;
+                end
             end
 
             // Advance read pointer when acknowledged
             if(axil_resp_acked) begin
-                axil_resp_rptr <= axil_resp_rptr + 1'b1;
+                if(axil_resp_rptr[1:0] == 2) begin
+                    axil_resp_rptr[1:0] <= '0;
+                    axil_resp_rptr[2] <= ~axil_resp_rptr[2];
+                end else begin
+                    axil_resp_rptr[1:0] <= axil_resp_rptr[1:0] + 1'b1;
+                end
             end
         end
     end
@@ -194,7 +209,7 @@ module mm_regs (
         s_axil_bvalid = '0;
         s_axil_rvalid = '0;
         if(axil_resp_rptr != axil_resp_wptr) begin
-            if(axil_resp_buffer_is_wr[axil_resp_rptr[0:0]]) begin
+            if(axil_resp_buffer_is_wr[axil_resp_rptr[1:0]]) begin
                 s_axil_bvalid = '1;
                 if(s_axil_bready) axil_resp_acked = '1;
             end else begin
@@ -203,8 +218,8 @@ module mm_regs (
             end
         end
 
-        s_axil_rdata = axil_resp_buffer_rdata[axil_resp_rptr[0:0]];
-        if(axil_resp_buffer_err[axil_resp_rptr[0:0]]) begin
+        s_axil_rdata = axil_resp_buffer_rdata[axil_resp_rptr[1:0]];
+        if(axil_resp_buffer_err[axil_resp_rptr[1:0]]) begin
             s_axil_bresp = 2'b10;
             s_axil_rresp = 2'b10;
         end else begin
@@ -215,9 +230,19 @@ module mm_regs (
 
     logic cpuif_req_masked;
 
-    // Read & write latencies are balanced. Stalls not required
+    // Read latency > write latency. May need to delay next write that follows a read
+    logic [0:0] cpuif_req_stall_sr;
+    always_ff @(posedge clk) begin
+        if(~rst_n) begin
+            cpuif_req_stall_sr <= '0;
+        end else if(cpuif_req && !cpuif_req_is_wr) begin
+            cpuif_req_stall_sr <= '1;
+        end else begin
+            cpuif_req_stall_sr <= (cpuif_req_stall_sr >> 'd1);
+        end
+    end
     assign cpuif_req_stall_rd = '0;
-    assign cpuif_req_stall_wr = '0;
+    assign cpuif_req_stall_wr = cpuif_req_stall_sr[0];
     assign cpuif_req_masked = cpuif_req
                             & !(!cpuif_req_is_wr & cpuif_req_stall_rd)
                             & !(cpuif_req_is_wr & cpuif_req_stall_wr);
@@ -983,147 +1008,181 @@ module mm_regs (
     logic readback_err;
     logic readback_done;
     logic [31:0] readback_data;
+    function automatic bit [6:0] ad_low(bit [12:0] addr);
+        return addr[6:0];
+    endfunction
+    function automatic bit [5:0] ad_hi(bit [12:0] addr);
+        return addr[12:7];
+    endfunction
+
+    // readback stage 1
+    logic [31:0] readback_data_rt_c[64];
     always_comb begin
-        automatic logic [31:0] readback_data_var;
-        readback_data_var = '0;
-        if(rd_mux_addr == 13'h0) begin
-            readback_data_var[31:0] = 32'h4d4d4143;
+        automatic logic [31:0] readback_data_var[64];
+        for(int i=0; i<64; i++) readback_data_var[i] = '0;
+        if(ad_low(rd_mux_addr) == ad_low(13'h0)) begin
+            readback_data_var[ad_hi(13'h0)][31:0] = 32'h4d4d4143;
         end
-        if(rd_mux_addr == 13'h4) begin
-            readback_data_var[15:0] = 16'h0;
-            readback_data_var[31:16] = 16'h1;
+        if(ad_low(rd_mux_addr) == ad_low(13'h4)) begin
+            readback_data_var[ad_hi(13'h4)][15:0] = 16'h0;
+            readback_data_var[ad_hi(13'h4)][31:16] = 16'h1;
         end
-        if(rd_mux_addr == 13'h8) begin
-            readback_data_var[3:0] = hwif_in.CAP0.ports.next;
-            readback_data_var[7:4] = hwif_in.CAP0.arithmetic.next;
-            readback_data_var[15:8] = hwif_in.CAP0.batch.next;
-            readback_data_var[23:16] = hwif_in.CAP0.group_size.next;
-            readback_data_var[31:24] = hwif_in.CAP0.macro_strips.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h8)) begin
+            readback_data_var[ad_hi(13'h8)][3:0] = hwif_in.CAP0.ports.next;
+            readback_data_var[ad_hi(13'h8)][7:4] = hwif_in.CAP0.arithmetic.next;
+            readback_data_var[ad_hi(13'h8)][15:8] = hwif_in.CAP0.batch.next;
+            readback_data_var[ad_hi(13'h8)][23:16] = hwif_in.CAP0.group_size.next;
+            readback_data_var[ad_hi(13'h8)][31:24] = hwif_in.CAP0.macro_strips.next;
         end
-        if(rd_mux_addr == 13'hc) begin
-            readback_data_var[31:0] = hwif_in.CAP1.fifo_strips.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'hc)) begin
+            readback_data_var[ad_hi(13'hc)][31:0] = hwif_in.CAP1.fifo_strips.next;
         end
-        if(rd_mux_addr == 13'h10) begin
-            readback_data_var[15:0] = hwif_in.CAP2.max_groups.next;
-            readback_data_var[23:16] = hwif_in.CAP2.addr_bits.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h10)) begin
+            readback_data_var[ad_hi(13'h10)][15:0] = hwif_in.CAP2.max_groups.next;
+            readback_data_var[ad_hi(13'h10)][23:16] = hwif_in.CAP2.addr_bits.next;
         end
-        if(rd_mux_addr == 13'h14) begin
-            readback_data_var[31:0] = hwif_in.CONFIG_HASH.hash.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h14)) begin
+            readback_data_var[ad_hi(13'h14)][31:0] = hwif_in.CONFIG_HASH.hash.next;
         end
-        if(rd_mux_addr == 13'h24) begin
-            readback_data_var[0] = hwif_in.STATUS.idle.next;
-            readback_data_var[1] = hwif_in.STATUS.running.next;
-            readback_data_var[2] = hwif_in.STATUS.draining.next;
-            readback_data_var[3] = hwif_in.STATUS.faulted.next;
-            readback_data_var[4] = hwif_in.STATUS.nan_in.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h24)) begin
+            readback_data_var[ad_hi(13'h24)][0] = hwif_in.STATUS.idle.next;
+            readback_data_var[ad_hi(13'h24)][1] = hwif_in.STATUS.running.next;
+            readback_data_var[ad_hi(13'h24)][2] = hwif_in.STATUS.draining.next;
+            readback_data_var[ad_hi(13'h24)][3] = hwif_in.STATUS.faulted.next;
+            readback_data_var[ad_hi(13'h24)][4] = hwif_in.STATUS.nan_in.next;
         end
-        if(rd_mux_addr == 13'h28) begin
-            readback_data_var[0] = field_storage.IRQ_STATUS.step_done.value;
-            readback_data_var[1] = field_storage.IRQ_STATUS.fault.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h28)) begin
+            readback_data_var[ad_hi(13'h28)][0] = field_storage.IRQ_STATUS.step_done.value;
+            readback_data_var[ad_hi(13'h28)][1] = field_storage.IRQ_STATUS.fault.value;
         end
-        if(rd_mux_addr == 13'h2c) begin
-            readback_data_var[0] = field_storage.IRQ_ENABLE.step_done.value;
-            readback_data_var[1] = field_storage.IRQ_ENABLE.fault.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h2c)) begin
+            readback_data_var[ad_hi(13'h2c)][0] = field_storage.IRQ_ENABLE.step_done.value;
+            readback_data_var[ad_hi(13'h2c)][1] = field_storage.IRQ_ENABLE.fault.value;
         end
-        if(rd_mux_addr == 13'h30) begin
-            readback_data_var[31:0] = field_storage.RING_BASE_LO.addr.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h30)) begin
+            readback_data_var[ad_hi(13'h30)][31:0] = field_storage.RING_BASE_LO.addr.value;
         end
-        if(rd_mux_addr == 13'h34) begin
-            readback_data_var[31:0] = field_storage.RING_BASE_HI.addr.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h34)) begin
+            readback_data_var[ad_hi(13'h34)][31:0] = field_storage.RING_BASE_HI.addr.value;
         end
-        if(rd_mux_addr == 13'h38) begin
-            readback_data_var[15:0] = field_storage.RING_STEPS.steps.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h38)) begin
+            readback_data_var[ad_hi(13'h38)][15:0] = field_storage.RING_STEPS.steps.value;
         end
-        if(rd_mux_addr == 13'h40) begin
-            readback_data_var[31:0] = field_storage.COMPLETION_LO.addr.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h40)) begin
+            readback_data_var[ad_hi(13'h40)][31:0] = field_storage.COMPLETION_LO.addr.value;
         end
-        if(rd_mux_addr == 13'h44) begin
-            readback_data_var[31:0] = field_storage.COMPLETION_HI.addr.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h44)) begin
+            readback_data_var[ad_hi(13'h44)][31:0] = field_storage.COMPLETION_HI.addr.value;
         end
-        if(rd_mux_addr == 13'h48) begin
-            readback_data_var[3:0] = field_storage.AXI_ATTR.weight_cache.value;
-            readback_data_var[6:4] = field_storage.AXI_ATTR.weight_prot.value;
-            readback_data_var[11:8] = field_storage.AXI_ATTR.data_cache.value;
-            readback_data_var[14:12] = field_storage.AXI_ATTR.data_prot.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h48)) begin
+            readback_data_var[ad_hi(13'h48)][3:0] = field_storage.AXI_ATTR.weight_cache.value;
+            readback_data_var[ad_hi(13'h48)][6:4] = field_storage.AXI_ATTR.weight_prot.value;
+            readback_data_var[ad_hi(13'h48)][11:8] = field_storage.AXI_ATTR.data_cache.value;
+            readback_data_var[ad_hi(13'h48)][14:12] = field_storage.AXI_ATTR.data_prot.value;
         end
-        if(rd_mux_addr == 13'h4c) begin
-            readback_data_var[31:0] = field_storage.WATCHDOG.limit.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h4c)) begin
+            readback_data_var[ad_hi(13'h4c)][31:0] = field_storage.WATCHDOG.limit.value;
         end
-        if(rd_mux_addr == 13'h50) begin
-            readback_data_var[7:0] = hwif_in.ERR_CAUSE.cause.next;
-            readback_data_var[11:8] = hwif_in.ERR_CAUSE.port.next;
-            readback_data_var[31:16] = hwif_in.ERR_CAUSE.step.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h50)) begin
+            readback_data_var[ad_hi(13'h50)][7:0] = hwif_in.ERR_CAUSE.cause.next;
+            readback_data_var[ad_hi(13'h50)][11:8] = hwif_in.ERR_CAUSE.port.next;
+            readback_data_var[ad_hi(13'h50)][31:16] = hwif_in.ERR_CAUSE.step.next;
         end
-        if(rd_mux_addr == 13'h54) begin
-            readback_data_var[31:0] = hwif_in.ERR_ADDR_LO.addr.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h54)) begin
+            readback_data_var[ad_hi(13'h54)][31:0] = hwif_in.ERR_ADDR_LO.addr.next;
         end
-        if(rd_mux_addr == 13'h58) begin
-            readback_data_var[31:0] = hwif_in.ERR_ADDR_HI.addr.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h58)) begin
+            readback_data_var[ad_hi(13'h58)][31:0] = hwif_in.ERR_ADDR_HI.addr.next;
         end
-        if(rd_mux_addr == 13'h1000) begin
-            readback_data_var[31:0] = field_storage.DOORBELL.steps_ready.value;
+        if(ad_low(rd_mux_addr) == ad_low(13'h1000)) begin
+            readback_data_var[ad_hi(13'h1000)][31:0] = field_storage.DOORBELL.steps_ready.value;
         end
-        if(rd_mux_addr == 13'h1004) begin
-            readback_data_var[31:0] = hwif_in.STEPS_DONE.steps.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h1004)) begin
+            readback_data_var[ad_hi(13'h1004)][31:0] = hwif_in.STEPS_DONE.steps.next;
         end
-        if(rd_mux_addr == 13'h1010) begin
-            readback_data_var[31:0] = hwif_in.CYCLES.LO.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h1010)) begin
+            readback_data_var[ad_hi(13'h1010)][31:0] = hwif_in.CYCLES.LO.value.next;
         end
-        if(rd_mux_addr == 13'h1014) begin
-            readback_data_var[31:0] = hwif_in.CYCLES.HI.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h1014)) begin
+            readback_data_var[ad_hi(13'h1014)][31:0] = hwif_in.CYCLES.HI.value.next;
         end
-        if(rd_mux_addr == 13'h1018) begin
-            readback_data_var[31:0] = hwif_in.STREAM_CYCLES.LO.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h1018)) begin
+            readback_data_var[ad_hi(13'h1018)][31:0] = hwif_in.STREAM_CYCLES.LO.value.next;
         end
-        if(rd_mux_addr == 13'h101c) begin
-            readback_data_var[31:0] = hwif_in.STREAM_CYCLES.HI.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h101c)) begin
+            readback_data_var[ad_hi(13'h101c)][31:0] = hwif_in.STREAM_CYCLES.HI.value.next;
         end
-        if(rd_mux_addr == 13'h1020) begin
-            readback_data_var[31:0] = hwif_in.STEPS.LO.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h1020)) begin
+            readback_data_var[ad_hi(13'h1020)][31:0] = hwif_in.STEPS.LO.value.next;
         end
-        if(rd_mux_addr == 13'h1024) begin
-            readback_data_var[31:0] = hwif_in.STEPS.HI.value.next;
+        if(ad_low(rd_mux_addr) == ad_low(13'h1024)) begin
+            readback_data_var[ad_hi(13'h1024)][31:0] = hwif_in.STEPS.HI.value.next;
         end
         for(int i0=0; i0<4; i0++) begin
-            if(rd_mux_addr == 13'h1100 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].BEATS.LO.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1100 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1100 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].BEATS.LO.value.next;
             end
-            if(rd_mux_addr == 13'h1104 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].BEATS.HI.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1104 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1104 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].BEATS.HI.value.next;
             end
-            if(rd_mux_addr == 13'h1108 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].STRIPS.LO.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1108 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1108 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].STRIPS.LO.value.next;
             end
-            if(rd_mux_addr == 13'h110c + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].STRIPS.HI.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h110c + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h110c + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].STRIPS.HI.value.next;
             end
-            if(rd_mux_addr == 13'h1110 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].NO_DATA.LO.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1110 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1110 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].NO_DATA.LO.value.next;
             end
-            if(rd_mux_addr == 13'h1114 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].NO_DATA.HI.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1114 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1114 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].NO_DATA.HI.value.next;
             end
-            if(rd_mux_addr == 13'h1118 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].NO_ACTIVATIONS.LO.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1118 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1118 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].NO_ACTIVATIONS.LO.value.next;
             end
-            if(rd_mux_addr == 13'h111c + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].NO_ACTIVATIONS.HI.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h111c + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h111c + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].NO_ACTIVATIONS.HI.value.next;
             end
-            if(rd_mux_addr == 13'h1120 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].NO_ROOM.LO.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1120 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1120 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].NO_ROOM.LO.value.next;
             end
-            if(rd_mux_addr == 13'h1124 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].NO_ROOM.HI.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1124 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1124 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].NO_ROOM.HI.value.next;
             end
-            if(rd_mux_addr == 13'h1128 + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].LOCK_STEP.LO.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h1128 + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h1128 + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].LOCK_STEP.LO.value.next;
             end
-            if(rd_mux_addr == 13'h112c + (13)'(i0) * 13'h40) begin
-                readback_data_var[31:0] = hwif_in.PORT[i0].LOCK_STEP.HI.value.next;
+            if(ad_low(rd_mux_addr) == ad_low(13'h112c + (13)'(i0) * 13'h40)) begin
+                readback_data_var[ad_hi(13'h112c + (13)'(i0) * 13'h40)][31:0] = hwif_in.PORT[i0].LOCK_STEP.HI.value.next;
             end
         end
-        readback_data = readback_data_var;
-        readback_done = decoded_req & ~decoded_req_is_wr;
+        readback_data_rt_c = readback_data_var;
+    end
+
+    logic [31:0] readback_data_rt[64];
+    logic readback_done_rt;
+    logic readback_err_rt;
+    logic [12:0] readback_addr_rt;
+    always_ff @(posedge clk) begin
+        if(~rst_n) begin
+            for(int i=0; i<64; i++) readback_data_rt[i] <= '0;
+            readback_done_rt <= '0;
+            readback_err_rt <= '0;
+            readback_addr_rt <= '0;
+        end else begin
+            readback_data_rt <= readback_data_rt_c;
+            readback_err_rt <= decoded_err;
+            readback_done_rt <= decoded_req & ~decoded_req_is_wr;
+            readback_addr_rt <= rd_mux_addr;
+        end
+    end
+
+
+
+    // readback stage 2
+    always_comb begin
+        readback_data = readback_data_rt[readback_addr_rt[12:7]];
+        readback_done = readback_done_rt;
         readback_err = '0;
     end
 

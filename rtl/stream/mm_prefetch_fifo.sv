@@ -6,7 +6,7 @@
 //
 // Latency:    ReadCycles + 4 cycles from an accepted word to out_valid_o of an empty FIFO.
 // Throughput: 1 word in and 1 word out a cycle.
-// Stalls:     in_ready_o depends on a register and flush_i only; out_valid_o comes from a register. out_ready_i ends at the
+// Stalls:     a word that leaves the full FIFO makes room a cycle later. in_ready_o depends on a register and flush_i only; out_valid_o comes from a register. out_ready_i ends at the
 //             small FIFO: nothing of the deep memory hangs on it, so its read pipeline never stops.
 //
 //   in -> [register] -> [ mem, Depth words ] -read-> [register] x ReadCycles -> [small FIFO] -> [out register] -> out
@@ -91,7 +91,8 @@ module mm_prefetch_fifo #(
   assign out_data_o  = out_data_q;
 
   assign level_d = level_q + LevelBits'(in_fire) - LevelBits'(out_fire);
-  assign room_d  = level_d != LevelBits'(Depth);
+  // A word that leaves now makes room a cycle later.
+  assign room_d  = (level_q != LevelBits'(Depth)) & ~(in_fire & (level_q == LevelBits'(Depth - 1)));
 
   logic [LevelBits-1:0] stored_d;
 

@@ -172,7 +172,7 @@ module mm_result_collector
   logic                 irq_q;
   logic [2:0]           burst_rows_q, need, tile_rows;
   logic [RowsBits-1:0]  avail_d, avail_q;        // whole rows that no burst has claimed
-  logic                 fire, last, due, planned;
+  logic                 fire, last, due, planned, enough;
 
   if (Batch == 1) begin : gen_plan
     assign last      = rows_left_q <= rows_count_t'(burst_rows_q);
@@ -180,6 +180,8 @@ module mm_result_collector
     assign tile_rows = need;
     assign due       = (report_q != '0) & (17'(since_q) + 17'(need) >= 17'(report_q));
     assign planned   = 1'b1;
+    // For the smaller of both; neither waits for the other's comparison.
+    assign enough    = (avail_q >= RowsBits'(burst_rows_q)) | (rows_count_t'(avail_q) >= rows_left_q);
   end else begin : gen_plan
     // The next burst is planned while the present one leaves, a stage a cycle: its rows, how many tile rows end in it,
     // whether it reaches the mark. A burst takes 8 cycles at least, so no cycle is lost.
@@ -220,9 +222,10 @@ module mm_result_collector
     assign tile_rows = tile_rows_q;
     assign due       = due_q;
     assign planned   = planned_q[3];
+    assign enough    = avail_q >= RowsBits'(need);
   end
 
-  assign cmd_valid_o = step_valid_q & planned & (avail_q >= RowsBits'(need)) & enable_i;
+  assign cmd_valid_o = step_valid_q & planned & enough & enable_i;
   assign cmd_addr_o  = {addr_q, 7'd0};
   assign cmd_len_o   = {2'b00, need, 3'b000} - 8'd1;
   assign cmd_rows_o  = '{rows: tile_rows, report: due | last, last: last, irq: irq_q};

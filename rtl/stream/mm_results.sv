@@ -172,7 +172,8 @@ module mm_results
   );
 
   mm_axi_writer #(
-    .MaxOutstanding(MaxOutstanding)
+    .MaxOutstanding(MaxOutstanding),
+    .Queued        (Batch > 1)
   ) u_writer (
     .clk_i,
     .rst_ni,

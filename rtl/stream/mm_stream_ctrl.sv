@@ -115,12 +115,13 @@ module mm_stream_ctrl
   logic [1:0]           quad_d, quad_q;  // format 2: macro of the four that share a strip of zeros
   logic                 last_group_d, last_group_q;  // group_left_q = 1, row_left_q = 1, known a cycle ahead
   logic                 last_row_d, last_row_q;
-  logic                 weight_strip, ready_to_feed, fire, macro_ends, row_ends, step_ends, take;
+  logic                 weight_d, weight_q;  // the strip holds weights, known a cycle ahead
+  logic                 end_d, end_q;        // it is the last of its macro, likewise
+  logic                 ready_to_feed, fire, macro_ends, row_ends, step_ends, take;
 
-  assign weight_strip  = strip_q >= StripBits'(HEADER_STRIPS);
   // Scales and zeros take no activations, but the first strip of a step waits for them all the same: a unit that began
   // sooner would only wait inside the pass instead of before it.
-  assign ready_to_feed = active_q & (act_valid_i | (begun_q & ~weight_strip));
+  assign ready_to_feed = active_q & (act_valid_i | (begun_q & ~weight_q));
   // A strip that was offered is offered until it is taken, even if the device halts meanwhile.
   assign strip_valid_o = ready_to_feed & (&fifo_valid_i) & (enable_i | offered_q);
   assign strip_last_o  = last_group_q;
@@ -128,8 +129,8 @@ module mm_stream_ctrl
   // The units are in lock step, so one ready bit speaks for all; asserted below.
   assign fire       = strip_valid_o & strip_ready_i[0];
   assign pop_o      = fire;
-  assign act_pop_o  = fire & weight_strip;
-  assign macro_ends = fire & (strip_q == StripBits'(MACRO_STRIPS - 1));
+  assign act_pop_o  = fire & weight_q;
+  assign macro_ends = fire & end_q;
   assign row_ends   = macro_ends & strip_last_o;
   assign step_ends  = row_ends & last_row_q;
 
@@ -169,6 +170,8 @@ module mm_stream_ctrl
       last_group_d = head_groups == 16'd1;
       last_row_d   = head_tile_rows == 16'd1;
     end
+    weight_d     = strip_d >= StripBits'(HEADER_STRIPS);
+    end_d        = strip_d == StripBits'(MACRO_STRIPS - 1);
     if (flush_i) begin
       active_d = 1'b0;
       begun_d  = 1'b0;
@@ -189,6 +192,8 @@ module mm_stream_ctrl
 
   always_ff @(posedge clk_i) begin
     strip_q      <= strip_d;
+    weight_q     <= weight_d;
+    end_q        <= end_d;
     group_left_q <= group_left_d;
     row_left_q   <= row_left_d;
     quad_q       <= quad_d;
@@ -201,7 +206,7 @@ module mm_stream_ctrl
     end
   end
 
-  assign strip_weight_o  = weight_strip;
+  assign strip_weight_o  = weight_q;
   assign strip_vectors_o = vectors_q;
   assign strip_tight_o   = tight_q;
 

@@ -104,7 +104,8 @@ def write_block(rdl, root):
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "peakrdl", "regblock", str(rdl), "-o", str(folder)]
     command += ["--cpuif", "axi4-lite-flat", "--module-name", MODULE, "--package-name", PACKAGE]
-    command += ["--default-reset", "rst_n"]
+    # A register between the multiplexer of all registers and the bus: without it a read is the longest way of the control page.
+    command += ["--default-reset", "rst_n", "--rt-read-fanin"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     for file in [folder / f"{MODULE}.sv", folder / f"{PACKAGE}.sv"]:
         text = file.read_text()

@@ -222,7 +222,7 @@ fn own_overhead_of_a_step() {
         );
         assert_eq!(
             total,
-            shape.strips() + 155,
+            shape.strips() + 157,
             "cycles from doorbell to record"
         );
         assert_eq!(b.counter(reg::STREAM_CYCLES), shape.strips());
@@ -322,7 +322,12 @@ fn fault(name: &str, expected: (u32, u32), plant: impl Fn(&mut Bench<B8>, &mut V
                 "ERR_CAUSE {error:#x}"
             );
             assert_eq!(b.load(reg::STATUS), FAULTED);
-            let [done, rows, ..] = b.record();
+            let [done, rows, status, _] = b.record();
+            assert_eq!(b.load(reg::STEPS_DONE), done);
+            // A bus that refuses writes gets no record.
+            let (cause, _) = expected;
+            let told = if cause == 2 { 0 } else { cause << 8 | 1 };
+            assert_eq!(status, told, "status word of the record");
             assert!(
                 (done as usize) < steps.len(),
                 "the step in progress is not done"

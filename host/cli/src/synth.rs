@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use macromac_format::manifest::SIDE_FILES;
-use macromac_format::{Head, Packing};
+use macromac_format::{Architecture, Head, Packing};
 use macromac_infer::autoawq::read_quantization;
+use macromac_infer::config::read_config;
 use macromac_infer::synth::synthesize;
 use macromac_infer::{Checkpoint, PackOptions, pack_with};
 
@@ -73,6 +74,32 @@ pub fn image(model: &Path, place: &Path, head: Head, packing: Packing) -> Result
     Ok(image)
 }
 
+/// The shape that `model` names, as [`image`] takes it; `place` is a folder to work in.
+pub fn architecture(model: &Path, place: &Path) -> Result<Architecture> {
+    if model != Path::new(BUILT_IN) {
+        check(model)?;
+        return Ok(read_config(&model.join("config.json"))?);
+    }
+    let config = place.join("config.json");
+    std::fs::write(&config, CONFIG)
+        .with_context(|| format!("{}: cannot write", config.display()))?;
+    Ok(read_config(&config)?)
+}
+
+/// `model` is a folder with the shape of a model in full precision.
+fn check(model: &Path) -> Result<()> {
+    let shown = model.display();
+    anyhow::ensure!(
+        model.join("config.json").is_file(),
+        "--config {shown}: expected {BUILT_IN} or a folder with config.json, found neither"
+    );
+    anyhow::ensure!(
+        read_quantization(model)?.is_none(),
+        "{shown}/config.json: expected a model in full precision, found quantization_config; remove it"
+    );
+    Ok(())
+}
+
 /// `config.json` and what goes beside it: of the model that the program carries along, or of a folder.
 fn files(model: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
     if model == Path::new(BUILT_IN) {
@@ -83,15 +110,7 @@ fn files(model: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
             ("tokenizer.json", tokenizer()?),
         ]);
     }
-    let shown = model.display();
-    anyhow::ensure!(
-        model.join("config.json").is_file(),
-        "--config {shown}: expected {BUILT_IN} or a folder with config.json, found neither"
-    );
-    anyhow::ensure!(
-        read_quantization(model)?.is_none(),
-        "{shown}/config.json: expected a model in full precision, found quantization_config; remove it"
-    );
+    check(model)?;
     let mut files = Vec::new();
     for name in ["config.json"].iter().chain(&SIDE_FILES) {
         let path = model.join(name);

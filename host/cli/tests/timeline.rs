@@ -100,7 +100,8 @@ fn spans_are_what_was_charged_and_counted() {
         let length = about["length_us"].as_f64().unwrap();
         let end = tracks.values().flatten().fold(0f64, |t, e| t.max(e.1));
         assert!(end <= length + 0.01, "{end} of {length} us");
-        assert!(length >= tokens * count / 300.0);
+        // A watched run need not wait for registers between its tokens.
+        assert!(length >= 0.98 * tokens * count / 300.0);
         // Passes: every one is there; where one is under way at a time, from its first strip to its last by the counter.
         let layers = 6;
         let passes = &tracks[&UNITS];

@@ -9,6 +9,8 @@ use crate::kernels::time::{Charge, Kernel, PsTime};
 pub struct Spent {
     /// What ran.
     pub kernel: Kernel,
+    /// On how many vectors.
+    pub vectors: usize,
     /// What it cost.
     pub charge: Charge,
     /// How often the device had been told of time before: its cost is part of the next [`Accelerator::elapse`].
@@ -49,6 +51,7 @@ impl<'a> Clock<'a> {
             self.log.iter_mut().for_each(|log| {
                 log.push(Spent {
                     kernel,
+                    vectors,
                     charge,
                     told,
                 });

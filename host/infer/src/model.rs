@@ -21,10 +21,18 @@ pub struct Settings {
     pub ps_time: Option<PsTime>,
 }
 
+/// Where a model's weights are.
+#[derive(Debug)]
+enum Weights {
+    Source(Arc<Source>),
+    /// Nowhere: the shape, and where the output matrix is computed.
+    Shape(Box<Architecture>, Head),
+}
+
 /// The PS side of a model, in FP32.
 #[derive(Debug)]
 pub struct Model {
-    source: Arc<Source>,
+    weights: Weights,
     pub(crate) layers: Vec<LayerTensors>,
     pub(crate) final_norm: Vec<f32>,
     pub(crate) frequencies: Vec<f32>,
@@ -63,14 +71,41 @@ impl Model {
             final_norm: source.tensor("final_norm")?,
             frequencies: frequencies(arch.head_dim, arch.rope_theta),
             eos: read_eos(source.dir())?,
-            source,
+            weights: Weights::Source(source),
             settings: Settings::default(),
         })
     }
 
+    /// A model without weights, for measurements of time on a device that computes nothing: a session makes the same calls and
+    /// charges the same kernels as with weights, and attention and SiLU are not computed.
+    pub fn of_shape(arch: Architecture, head: Head) -> Self {
+        let hidden = arch.hidden_size;
+        let layer = || LayerTensors {
+            input_norm: vec![0.0; hidden],
+            qkv_bias: vec![0.0; arch.q_width() + 2 * arch.kv_width()],
+            post_norm: vec![0.0; hidden],
+        };
+        Model {
+            layers: (0..arch.num_hidden_layers).map(|_| layer()).collect(),
+            final_norm: vec![0.0; hidden],
+            frequencies: frequencies(arch.head_dim, arch.rope_theta),
+            eos: Vec::new(),
+            weights: Weights::Shape(Box::new(arch), head),
+            settings: Settings::default(),
+        }
+    }
+
+    /// There are no weights ([`of_shape`](Self::of_shape)).
+    pub(crate) fn is_shape(&self) -> bool {
+        matches!(self.weights, Weights::Shape(..))
+    }
+
     /// The model's shape.
     pub fn architecture(&self) -> &Architecture {
-        self.source.architecture()
+        match &self.weights {
+            Weights::Source(source) => source.architecture(),
+            Weights::Shape(architecture, _) => architecture,
+        }
     }
 
     /// Ids at which generation stops.
@@ -80,18 +115,29 @@ impl Model {
 
     /// The embedding of a token; see [`Source::embedding_row`].
     pub(crate) fn embedding_row(&self, token: u32, out: &mut [f32]) {
-        self.source.embedding_row(token as usize, out);
+        match &self.weights {
+            Weights::Source(source) => source.embedding_row(token as usize, out),
+            Weights::Shape(..) => out.fill(0.0),
+        }
     }
 
     /// Where the output matrix is computed, and in which precision.
     pub fn head(&self) -> Head {
-        self.source.head()
+        match &self.weights {
+            Weights::Source(source) => source.head(),
+            Weights::Shape(_, head) => *head,
+        }
     }
 
     /// Logits of a normed residual stream by the PS; see [`Source::ps_head`].
     pub(crate) fn ps_logits(&self, x: &[f32], logits: &mut [f32]) {
-        let (dtype, weights) = self.source.ps_head().expect("an FP16 head");
-        head_product(dtype, weights, x, logits);
+        match &self.weights {
+            Weights::Source(source) => {
+                let (dtype, weights) = source.ps_head().expect("an FP16 head");
+                head_product(dtype, weights, x, logits);
+            }
+            Weights::Shape(..) => logits.fill(0.0),
+        }
     }
 
     /// Checks token ids against the vocabulary and their number against the context.

@@ -11,8 +11,8 @@ const LANES: f64 = 128.0 * 16.0 / 18.0;
 /// Bytes that the four weight ports take a cycle.
 const PORT_BYTES: f64 = 64.0;
 /// Limits of the picture: multiply-adds a byte, and 10^9 multiply-adds a second.
-const X: (f64, f64) = (0.5, 64.0);
-const Y: (f64, f64) = (1.5, 600.0);
+const X: (f64, f64) = (0.5, 32.0);
+const Y: (f64, f64) = (1.0, 512.0);
 const SIZE: (u32, u32) = (900, 600);
 const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
 const GRID: RGBColor = RGBColor(0xd0, 0xd7, 0xde);
@@ -100,7 +100,10 @@ fn paint(out: &mut String, points: &[Point], peak: f64) -> Result<(), Box<dyn st
         .caption("What bounds a token: Qwen2.5-0.5B on the KV260", font(18))
         .x_label_area_size(44)
         .y_label_area_size(58)
-        .build_cartesian_2d((X.0..X.1).log_scale(), (Y.0..Y.1).log_scale())?;
+        .build_cartesian_2d(
+            (X.0..X.1).log_scale().base(2.0),
+            (Y.0..Y.1).log_scale().base(2.0),
+        )?;
     chart
         .configure_mesh()
         .bold_line_style(GRID)
@@ -161,34 +164,35 @@ fn paint(out: &mut String, points: &[Point], peak: f64) -> Result<(), Box<dyn st
         write(above(at(X.1 * 0.97, y)), text, colour, true)?;
     }
     write(
-        at(6.2, peak * 4.6),
+        at(4.3, peak * 4.9),
         &format!("DDR4 peak, {peak:.1} GB/s"),
         KV260,
         true,
     )?;
     write(
-        at(0.53, ports(200.0) * 0.53 * 0.72),
+        at(0.6, ports(200.0) * 0.6 * 0.78),
         "ports at 200 MHz, 12.8 GB/s",
         PAPER,
         false,
     )?;
-    // Labels stand to the right of their points, one line each, moved down where they would touch.
+    // Labels stand to the right of their points, one line each, moved down where they would touch. Generated tokens lie close together:
+    // theirs are a list below the lines that they lie under.
     let mut order: Vec<&Point> = points.iter().collect();
     order.sort_by(|a, b| b.y.total_cmp(&a.y));
+    let (list, below) = at(3.0, units(200.0, 1.0));
     let mut free = i32::MIN;
     for p in order {
         let (x, y) = at(p.x, p.y);
+        let crowded = p.x > 1.2 && p.x < 2.6;
+        let line = y.max(free).max(if crowded { below + 22 } else { i32::MIN });
+        free = line + 17;
+        let start = if crowded { list } else { x + 14 };
+        if crowded {
+            let pointer = PathElement::new([(x + 6, y), (start - 5, line)], p.colour.mix(0.6));
+            root.draw(&pointer)?;
+        }
         root.draw(&Circle::new((x, y), 5, p.colour.filled()))?;
         root.draw(&Circle::new((x, y), 5, WHITE.stroke_width(1)))?;
-        let line = y.max(free);
-        free = line + 16;
-        let start = x + if p.y > 50.0 { 14 } else { 70 };
-        if start - x > 20 || line != y {
-            root.draw(&PathElement::new(
-                [(x + 6, y), (start - 4, line)],
-                p.colour.mix(0.6),
-            ))?;
-        }
         write((start, line), &p.label, p.colour, false)?;
     }
     root.present()?;

@@ -6,11 +6,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use macromac_board::ddr::{Ddr4, DramCounters};
 use macromac_board::timing::Channel;
 use macromac_board::{
     Board, BoardConfig, DdrConfig, DdrRate, MemoryModel, MemoryTiming, PsTraffic,
 };
+use macromac_ddr::{Ddr4, DramCounters};
 use macromac_driver::{Accelerator, Device, DriverError, PassShape, PassWeights, Profile};
 use macromac_format::Packing;
 use rand::{RngCore, SeedableRng};

@@ -12,7 +12,6 @@
 
 pub mod axi;
 mod board;
-pub mod buffers;
 mod config;
 pub mod inject;
 pub mod machine;
@@ -26,6 +25,8 @@ mod watch;
 
 pub use board::Board;
 pub use config::{BoardConfig, MemoryModel};
+pub use macromac_ddr as ddr;
+pub use macromac_ddr::buffers;
 pub use macromac_ddr::timing::{self, MemoryTiming, PortConfig};
 pub use macromac_ddr::{DdrConfig, DdrRate, PsTraffic};
 pub use violation::{Checked, Interface, Rule, Violation};

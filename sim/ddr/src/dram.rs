@@ -142,6 +142,11 @@ impl Dram {
         self.count == [0, 0] && !self.refreshing
     }
 
+    /// Nothing can happen before, unless something is pushed.
+    pub fn wake(&self) -> u64 {
+        self.wake
+    }
+
     /// May a request of this direction be pushed?
     pub fn has_room(&self, write: bool) -> bool {
         if write {

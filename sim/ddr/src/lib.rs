@@ -3,6 +3,7 @@
 //!
 //! Everything is integer arithmetic on memory clocks (tCK), so a run repeats to the cycle on every machine.
 //!
+//! * [`buffers`]: who owns which addresses;
 //! * [`timing`]: what a memory is to a port, and memories simpler than this one;
 //! * [`jedec`]: what the standard says of the devices; nothing in it is fitted;
 //! * [`map`]: which bank, row and column an address is;
@@ -15,6 +16,7 @@
 //!
 //! What of it is measured, and how well: `docs/memory.md`.
 
+pub mod buffers;
 pub mod calibration;
 pub mod config;
 mod dram;
@@ -79,6 +81,8 @@ pub struct Ddr4 {
     source_run: [u32; CONTROLLER_PORTS],
     run: u32,
     next_grant: u64,
+    /// The arbiter has found nothing to let through, and will not before this clock unless something changes.
+    grant_after: u64,
     /// The reads of each controller port, and when its return path is free.
     returns: [Returns; CONTROLLER_PORTS],
     done: Vec<dram::Done>,
@@ -105,6 +109,7 @@ impl Ddr4 {
             source_run: [0; CONTROLLER_PORTS],
             run: 0,
             next_grant: 0,
+            grant_after: 0,
             returns: Default::default(),
             done: Vec::with_capacity(8),
         }
@@ -143,16 +148,28 @@ impl Ddr4 {
                 return;
             }
             let now = self.now;
-            self.ps.step(now);
-            if now >= self.next_grant && self.grant(now) {
-                self.next_grant = now + ARBITER;
+            if self.ps.step(now) {
+                self.grant_after = 0;
+            }
+            if now >= self.next_grant.max(self.grant_after) {
+                if self.grant(now) {
+                    self.next_grant = now + ARBITER;
+                } else {
+                    let ports = self.ports.iter().map(|port| port.arrives(now));
+                    self.grant_after = ports.min().unwrap_or(u64::MAX);
+                }
             }
             self.dram.step(now, &mut self.done);
             while let Some(done) = self.done.pop() {
                 self.finish(done);
+                self.grant_after = 0;
             }
-            self.now += 1;
+            // Clocks in which nobody does anything are passed over.
+            let grant = self.next_grant.max(self.grant_after);
+            let next = grant.min(self.dram.wake()).min(self.ps.wake());
+            self.now = next.clamp(now + 1, until);
         }
+        self.ps.pass(until - 1);
     }
 
     fn quiet(&self) -> bool {
@@ -284,6 +301,7 @@ impl MemoryTiming for Ddr4 {
     fn read(&mut self, port: usize, _cycle: u64, address: u64, beats: u32) {
         let from = self.now + self.queue.request;
         self.ports[port].read(address, beats, from);
+        self.grant_after = 0;
     }
 
     fn read_beat(&mut self, port: usize, _cycle: u64) -> bool {
@@ -293,6 +311,7 @@ impl MemoryTiming for Ddr4 {
     fn write(&mut self, port: usize, _cycle: u64, address: u64, beats: u32) {
         let from = self.now + self.queue.request;
         self.ports[port].write(address, beats, from);
+        self.grant_after = 0;
     }
 
     fn write_response(&mut self, port: usize, _cycle: u64) -> bool {

@@ -74,6 +74,13 @@ impl Port {
         });
     }
 
+    /// When the next burst that is under way to the arbiter reaches it, after `now`.
+    pub fn arrives(&self, now: u64) -> u64 {
+        let fronts = [self.reads.front(), self.writes.front()];
+        let times = fronts.into_iter().flatten().map(|burst| burst.from);
+        times.filter(|from| *from > now).min().unwrap_or(u64::MAX)
+    }
+
     /// The next line for the arbiter; with `half` only if it is for this one of the interconnect's two controller ports.
     pub fn take(
         &mut self,

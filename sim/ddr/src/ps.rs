@@ -163,14 +163,25 @@ impl PsMaster {
         self.wake = 0;
     }
 
-    /// Makes the lines that are due.
+    /// Makes the lines that are due; says whether it looked for them.
     #[inline]
-    pub fn step(&mut self, now: u64) {
+    pub fn step(&mut self, now: u64) -> bool {
         self.now = now;
         if now < self.wake {
-            return;
+            return false;
         }
         self.wake = self.make(now).max(now + 1);
+        true
+    }
+
+    /// Nothing is due before.
+    pub fn wake(&self) -> u64 {
+        self.wake
+    }
+
+    /// Clocks up to `now` have passed, in which nothing was due.
+    pub fn pass(&mut self, now: u64) {
+        self.now = self.now.max(now);
     }
 
     fn make(&mut self, now: u64) -> u64 {

@@ -1,35 +1,39 @@
 //! What the model has to know of a device and its memory.
 
+use macromac_ddr::timing::{MemoryTiming, PORTS, PortConfig, SimpleTiming};
+use macromac_ddr::{Ddr4, DdrConfig, DdrRate};
 use macromac_driver::Profile;
 
-/// Cycles that a step costs besides its strips, estimated from the stages of the RTL; docs/bench.md says how far the sum is off.
+/// Which memory answers the ports.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Overhead {
-    /// From the doorbell to the first beat of activations in the device.
-    pub load: f64,
-    /// From a group's last beat of activations to the first strip that may use it.
-    pub convert: f64,
-    /// From the last strip of a tile row to its results in memory.
-    pub store: f64,
-    /// From results in memory to the completion record that tells so.
-    pub record: f64,
+pub enum ModelMemory {
+    /// Latency and gaps by chance, each port by itself, from a seed.
+    Simple([PortConfig; PORTS], u64),
+    /// The board's DDR4, bank by bank.
+    Ddr4(DdrConfig),
 }
 
-/// A device for [`ModelDevice`](crate::ModelDevice).
+/// A device for [`ModelDevice`](crate::ModelDevice): the parameters of `mm_top`, a clock, a memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
     /// Arithmetic; decides how strips, activations and results move.
     pub profile: Profile,
     /// PL clock, Hz.
     pub clock_hz: u64,
-    /// Vectors that a pass may share, 1..=255.
+    /// Vectors that a pass may share, 1..=16; 1 for `paper`.
     pub batch: usize,
     /// Strips (16 bytes) that the prefetch FIFO of a port holds.
     pub fifo_strips: usize,
-    /// Bytes a PL cycle that memory moves in all for eager masters, long-term: peak less refresh, turnaround and row misses.
-    pub memory_bytes: f64,
-    /// What steps cost besides.
-    pub overhead: Overhead,
+    /// Longest read burst, beats; a power of two.
+    pub burst_beats: u32,
+    /// Read bursts in flight a port.
+    pub outstanding: usize,
+    /// Bursts that a weight port may be ahead of the slowest one; `None`: they run free.
+    pub max_lead: Option<u32>,
+    /// The control path has the register stages that its clock needs: issue of steps and result bursts (`kv260`), loads of registers.
+    pub staged: bool,
+    /// The memory.
+    pub memory: ModelMemory,
 }
 
 impl ModelConfig {
@@ -41,35 +45,49 @@ impl ModelConfig {
         }
     }
 
-    /// The device of a profile on a KV260 whose memory runs at `mts` million transfers a second.
-    pub fn kv260(profile: Profile, clock_hz: u64, mts: u32) -> Self {
+    /// The device of a profile with this memory, all else as `mm_top` has it by default.
+    pub fn new(profile: Profile, clock_hz: u64, memory: ModelMemory) -> Self {
         let (batch, fifo_strips) = Self::size(profile);
-        let peak = f64::from(mts) * 8e6 / clock_hz as f64;
         ModelConfig {
             profile,
             clock_hz,
             batch,
             fifo_strips,
-            memory_bytes: peak * STREAM_SHARE,
-            overhead: match profile {
-                Profile::Paper => Overhead {
-                    load: 70.0,
-                    convert: 3.0,
-                    store: 40.0,
-                    record: 60.0,
-                },
-                Profile::Kv260 => Overhead {
-                    load: 100.0,
-                    convert: 40.0,
-                    store: 80.0,
-                    record: 80.0,
-                },
-            },
+            burst_beats: 64,
+            outstanding: 8,
+            max_lead: Some(4),
+            staged: true,
+            memory,
+        }
+    }
+
+    /// The device of a profile on a KV260 whose memory runs at `mts` million transfers a second: 2400, or else 2133.
+    pub fn kv260(profile: Profile, clock_hz: u64, mts: u32) -> Self {
+        let rate = match mts {
+            2400 => DdrRate::Mt2400,
+            _ => DdrRate::Mt2133,
+        };
+        Self::new(
+            profile,
+            clock_hz,
+            ModelMemory::Ddr4(DdrConfig::new(rate, clock_hz)),
+        )
+    }
+
+    /// The same with memory of a fixed latency and no gaps: what the accelerator itself costs.
+    pub fn with_ideal_memory(self) -> Self {
+        ModelConfig {
+            memory: ModelMemory::Simple([PortConfig::IDEAL; PORTS], 1),
+            ..self
         }
     }
 }
 
-/// Share of the memory's peak that the four ports get while they fill their FIFOs: chosen so that a token of Qwen2.5-0.5B takes what
-/// the RTL takes on the DDR4 model. Streams in lock step would get 0.947 (docs/memory.md); the readers run free, so they drift
-/// apart and meet in banks.
-const STREAM_SHARE: f64 = 0.877;
+impl ModelMemory {
+    pub(crate) fn build(self) -> Box<dyn MemoryTiming> {
+        match self {
+            ModelMemory::Simple(ports, seed) => Box::new(SimpleTiming::new(ports, seed)),
+            ModelMemory::Ddr4(config) => Box::new(Ddr4::new(config)),
+        }
+    }
+}

@@ -1,12 +1,18 @@
-//! How long the accelerator takes, without computing anything: a model of its stream that answers in microseconds.
+//! How long the accelerator takes, without computing anything and without its RTL.
 //!
-//! [`ModelDevice`] is an [`Accelerator`](macromac_driver::Accelerator) whose results are zeros and whose clock is a formula, so that
-//! the code which drives the real device drives it too. How far it is from the RTL stands in docs/bench.md; `macromac bench --backend rtl` and
-//! its tests (host/cli/tests/bench.rs) compare the two.
+//! [`ModelDevice`] is an [`Accelerator`](macromac_driver::Accelerator) whose results are zeros: the driver's queue code on a
+//! [`ModelBoard`], which steps every register of the device that decides when something happens (`chip`) on the simulated board's own
+//! memory model (`macromac-ddr`). So its cycles are the RTL's; `tests/against_rtl.rs` compares the two.
 
+mod board;
+mod chip;
 mod config;
 mod device;
-mod stream;
+mod jump;
+mod skip;
+mod slaves;
 
-pub use config::{ModelConfig, Overhead};
+pub use board::ModelBoard;
+pub use chip::PassTimes;
+pub use config::{ModelConfig, ModelMemory};
 pub use device::ModelDevice;

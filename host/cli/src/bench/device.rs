@@ -57,12 +57,18 @@ impl<'a> Board<'a> {
         Ok(board)
     }
 
-    /// The model of the device and its memory.
-    pub fn model(&self) -> ModelDevice {
+    /// The model of the device and its memory, every layer of it.
+    pub fn whole_model(&self) -> Result<ModelDevice> {
         let mut config =
             ModelConfig::kv260(self.setup.profile, self.setup.clock_hz, self.setup.mts);
         (config.batch, config.fifo_strips) = (self.batch, self.fifo_strips);
-        ModelDevice::new(config, self.weights.shapes.clone(), self.weights.packing())
+        let shapes = &self.weights.shapes;
+        Ok(ModelDevice::new(config, shapes, self.weights.packing())?)
+    }
+
+    /// The same, fast: it leaves most of equal layers out.
+    pub fn model(&self) -> Result<ModelDevice> {
+        Ok(self.whole_model()?.shortened())
     }
 
     /// Multiply-adds of a token in the accelerator.
@@ -132,7 +138,9 @@ mod rtl {
 
         /// The verilated device on the simulated board.
         pub fn rtl(&self) -> Result<impl Timed> {
-            let image = self.weights.image();
+            let Some(image) = self.weights.image() else {
+                anyhow::bail!("the RTL needs packed weights; use --backend rtl from the start");
+            };
             let shapes = self.weights.shapes.iter().enumerate();
             let passes: Vec<PassWeights> = shapes
                 .map(|(pass, shape)| PassWeights {

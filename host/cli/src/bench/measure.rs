@@ -1,5 +1,8 @@
 //! Running the units of a row.
 
+use std::path::Path;
+use std::time::Instant;
+
 use anyhow::Result;
 use macromac_driver::Accelerator;
 use macromac_infer::clock::Spent;
@@ -22,9 +25,24 @@ pub struct Units {
     pub ps: Charge,
     /// Every kernel of it.
     pub kernels: Vec<Spent>,
+    /// Each unit, with its number.
+    parts: Vec<(usize, Part)>,
+}
+
+/// What a unit took.
+#[derive(Debug, Default, Clone, Copy)]
+struct Part {
+    cycles: u64,
+    ps: Charge,
 }
 
 impl Units {
+    fn add(&mut self, unit: usize, part: Part) {
+        self.cycles.push((unit, part.cycles));
+        self.ps += part.ps;
+        self.parts.push((unit, part));
+    }
+
     /// Cycles of all.
     pub fn sum(&self) -> u64 {
         self.cycles.iter().map(|(_, cycles)| *cycles).sum()
@@ -34,13 +52,20 @@ impl Units {
 /// Measures a row.
 pub fn row(args: &BenchArgs, board: &Board, test: Test) -> Result<Row> {
     let once = board.weights.model(&board.setup, 1.0)?;
-    let twice = board.weights.model(&board.setup, 2.0)?;
     let count = test.tokens.div_ceil(test.step(board.batch));
     let all: Vec<usize> = (0..count).collect();
-    let doubled = run(&twice, board.model().accelerator(), test, &all)?;
+    let (estimate, doubled) = std::thread::scope(|scope| {
+        let doubled = scope.spawn(|| estimate(board, test, 2.0));
+        let estimate = estimate(board, test, 1.0);
+        (estimate, doubled.join())
+    });
+    let (estimate, Ok(doubled)) = (estimate?, doubled) else {
+        anyhow::bail!("the model of the device stopped");
+    };
+    let doubled = doubled?;
     let mut ran = Vec::new();
     for repetition in 0..args.repetitions {
-        let estimate = run(&once, board.model().accelerator(), test, &all)?;
+        let estimate = estimate.clone();
         let rtl = match args.backend {
             Timer::Model => None,
             Timer::Rtl => {
@@ -65,19 +90,13 @@ pub fn row(args: &BenchArgs, board: &Board, test: Test) -> Result<Row> {
         ran.push(Ran { estimate, rtl });
     }
     if let (Some(path), Timer::Model) = (&args.timeline, args.backend) {
-        let (_, timeline) = traced(board, &mut board.model(), &once, test, &all)?;
+        let (_, timeline) = traced(board, &mut board.whole_model()?, &once, test, &all)?;
         write(path, board, test, &timeline, "model")?;
     }
     Ok(Row::new(board, test, &ran, &doubled))
 }
 
-fn write(
-    path: &std::path::Path,
-    board: &Board,
-    test: Test,
-    timeline: &Timeline,
-    figure: &str,
-) -> Result<()> {
+fn write(path: &Path, board: &Board, test: Test, timeline: &Timeline, figure: &str) -> Result<()> {
     let about = json!({
         "program": "macromac bench",
         "model": board.weights.name,
@@ -119,6 +138,40 @@ pub fn traced(
     Ok((units, timeline))
 }
 
+/// All units by the model, which runs the first and the last of each length: what lies between changes evenly, as attention does
+/// with the positions before.
+fn estimate(board: &Board, test: Test, factor: f64) -> Result<Units> {
+    let model = board.weights.shape_model(&board.setup, factor);
+    let step = test.step(board.batch);
+    let count = test.tokens.div_ceil(step);
+    let whole = test.tokens / step;
+    let mut units: Vec<usize> = [0, whole.max(1) - 1, count - 1].into();
+    units.dedup();
+    let ran = run(&model, board.model()?.accelerator(), test, &units)?;
+    let mut all = Units::default();
+    for pair in ran.parts.windows(2) {
+        let ((from, a), (to, b)) = (pair[0], pair[1]);
+        let between = |a: u64, b: u64, part: f64| (a as f64 + part * (b as f64 - a as f64)).round();
+        for unit in from..to {
+            let part = (unit - from) as f64 / (to - from) as f64;
+            all.add(
+                unit,
+                Part {
+                    cycles: between(a.cycles, b.cycles, part) as u64,
+                    ps: Charge {
+                        time: a.ps.time.mul_f64(1.0 - part) + b.ps.time.mul_f64(part),
+                        ddr_bytes: between(a.ps.ddr_bytes, b.ps.ddr_bytes, part) as u64,
+                    },
+                },
+            );
+        }
+    }
+    if let Some((unit, part)) = ran.parts.last() {
+        all.add(*unit, *part);
+    }
+    Ok(all)
+}
+
 /// Units that the RTL runs: first, last, and evenly between.
 fn sampled(count: usize, wanted: usize) -> Vec<usize> {
     if wanted == 0 || wanted >= count {
@@ -137,7 +190,8 @@ pub fn run(
     test: Test,
     units: &[usize],
 ) -> Result<Units> {
-    let mut measured = Units::default();
+    let (mut measured, begun) = (Units::default(), Instant::now());
+    let mut told = begun;
     let batch = device.batch();
     let mut session = Session::new(model, device);
     session.log_kernels();
@@ -151,10 +205,26 @@ pub fn run(
         } else {
             session.logits_after(0)?;
         }
-        measured.ps = session.settle()?;
-        measured
-            .cycles
-            .push((*unit, cycles(&mut session)? - before));
+        let ps = session.settle()?;
+        let part = Part {
+            cycles: cycles(&mut session)? - before,
+            ps: Charge {
+                time: ps.time - measured.ps.time,
+                ddr_bytes: ps.ddr_bytes - measured.ps.ddr_bytes,
+            },
+        };
+        measured.add(*unit, part);
+        // The model is done before anybody reads this.
+        if told.elapsed().as_secs() >= 5 {
+            told = Instant::now();
+            output::note(&format!(
+                "  {} of {}: {} cycles; {:.0} s",
+                measured.cycles.len(),
+                units.len(),
+                part.cycles,
+                begun.elapsed().as_secs_f64()
+            ));
+        }
     }
     measured.kernels = session.log_kernels();
     Ok(measured)

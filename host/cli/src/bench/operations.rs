@@ -48,7 +48,7 @@ pub fn by_operation(args: &BenchArgs) -> Result<()> {
     let (figure, (measured, timeline)) = match args.backend {
         Timer::Model => (
             "model",
-            traced(&board, &mut board.model(), &model, test, &units)?,
+            traced(&board, &mut board.whole_model()?, &model, test, &units)?,
         ),
         Timer::Rtl => {
             let mut device = board.rtl()?;

@@ -123,6 +123,14 @@ pub fn sensitivity(args: &BenchArgs) -> Result<()> {
             _ => Weights::new(&args)?,
         };
         let depth = args.n_depth[0];
+        let context = packed.architecture().max_position_embeddings;
+        if depth + tg.max(pp) > context {
+            output::note(&format!(
+                "  left out: the model's context is {context} tokens"
+            ));
+            weights = Some((args.head, packed));
+            continue;
+        }
         let measured = |prompt, tokens| -> Result<Row> {
             let board = Board::new(setup.clone(), &packed)?;
             let test = Test {
@@ -163,7 +171,9 @@ pub fn sensitivity(args: &BenchArgs) -> Result<()> {
 }
 
 fn table(lines: &[Line], tg: usize, pp: usize) -> String {
-    let base = &lines[0];
+    let Some(base) = lines.first() else {
+        return String::new();
+    };
     let percent =
         |value: f64, of: f64| format!("{value:.2} ({:+.1} %)", 100.0 * (value / of - 1.0));
     let names = [

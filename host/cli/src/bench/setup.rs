@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use macromac_driver::{PassShape, Profile};
-use macromac_format::{Architecture, Head, Image, Layout, Packing};
+#[cfg(feature = "rtl")]
+use macromac_format::Image;
+use macromac_format::{Architecture, Head, Layout, Packing};
 use macromac_infer::Source;
-use macromac_infer::cpu::pass_shapes;
 use macromac_infer::kernels::cache::CacheType;
 use macromac_infer::kernels::time::{Coherency, PsTime};
 use macromac_infer::{Model, Settings};
 
-use super::BenchArgs;
+use super::{BenchArgs, Timer};
 use crate::args::{Ddr, HeadArg, PsTimeArg, clock_hz};
 use crate::{demo, output, synth};
 
@@ -75,11 +76,22 @@ impl Setup {
         let profile = self.ps_time.profile()?;
         Some(PsTime::new(profile, coherency).times(self.ps_factor * factor))
     }
+
+    /// How sequences are run, the PS at `factor`.
+    fn settings(&self, factor: f64) -> Settings {
+        Settings {
+            cache: self.cache,
+            ps_time: self.ps(factor),
+        }
+    }
 }
 
-/// Weights of a shape, packed.
+/// A model: weights of a shape, packed, or the shape alone, which is all that the model of the device needs.
 pub struct Weights {
-    source: Arc<Source>,
+    image: Option<Arc<Source>>,
+    architecture: Architecture,
+    head: Head,
+    packing: Packing,
     /// Shapes of the passes.
     pub shapes: Vec<PassShape>,
     /// What the rows say of the model.
@@ -89,7 +101,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// The image that the command line names, or random weights.
+    /// The image that the command line names, or random weights; of these only the shape where no RTL runs.
     pub fn new(args: &BenchArgs) -> Result<Self> {
         Self::with_head(args, args.head)
     }
@@ -97,67 +109,106 @@ impl Weights {
     /// The same with another output matrix.
     pub fn with_head(args: &BenchArgs, head: HeadArg) -> Result<Self> {
         let temp = demo::temp_dir()?;
+        let name = args.model_config.file_name().unwrap_or_default();
         let (dir, name): (PathBuf, String) = match &args.model {
             Some(dir) => (dir.clone(), dir.display().to_string()),
+            None if args.backend == Timer::Model => {
+                let architecture = synth::architecture(&args.model_config, temp.path())?;
+                let name = name.to_string_lossy().into_owned();
+                let packing = args.format_version.into();
+                return Ok(Self::of_shape(
+                    architecture,
+                    head.into(),
+                    packing,
+                    name,
+                    temp,
+                ));
+            }
             None => {
                 output::note("packing random weights into a temporary image (TMPDIR says where)");
                 let packing = args.format_version.into();
                 let image = synth::image(&args.model_config, temp.path(), head.into(), packing)?;
-                let name = args.model_config.file_name().unwrap_or_default();
                 (image, name.to_string_lossy().into_owned())
             }
         };
         let source = Source::open(&dir)?;
-        anyhow::ensure!(
-            matches!(source, Source::Image(_)),
-            "{}: expected an image, found a checkpoint; pack it first",
-            dir.display()
-        );
-        Ok(Weights {
-            shapes: pass_shapes(&source),
-            source: Arc::new(source),
-            name,
-            _temp: temp,
-        })
+        let Source::Image(image) = &source else {
+            anyhow::bail!(
+                "{}: expected an image, found a checkpoint; pack it first",
+                dir.display()
+            );
+        };
+        let packing = image.packing();
+        let architecture = source.architecture().clone();
+        let mut weights = Self::of_shape(architecture, source.head(), packing, name, temp);
+        weights.image = Some(Arc::new(source));
+        Ok(weights)
     }
 
-    /// The image.
-    pub fn image(&self) -> &Image {
-        match &*self.source {
-            Source::Image(image) => image,
-            Source::Checkpoint(_) => unreachable!("a checkpoint was refused"),
+    fn of_shape(
+        architecture: Architecture,
+        head: Head,
+        packing: Packing,
+        name: String,
+        temp: tempfile::TempDir,
+    ) -> Self {
+        let passes = architecture.passes(head);
+        let shape = |p: &macromac_format::model::PassShape| PassShape { n: p.n, k: p.k };
+        Weights {
+            shapes: passes.iter().map(shape).collect(),
+            image: None,
+            architecture,
+            head,
+            packing,
+            name,
+            _temp: temp,
+        }
+    }
+
+    /// The image; `None` where only the shape is needed.
+    #[cfg(feature = "rtl")]
+    pub fn image(&self) -> Option<&Image> {
+        match self.image.as_deref() {
+            Some(Source::Image(image)) => Some(image),
+            _ => None,
         }
     }
 
     /// Layout of the passes.
     pub fn packing(&self) -> Packing {
-        self.image().packing()
+        self.packing
     }
 
     /// Passes as packed.
     pub fn layouts(&self) -> Vec<Layout> {
-        (0..self.shapes.len())
-            .map(|pass| self.image().layout(pass))
-            .collect()
+        let layout = |shape: &PassShape| Layout::new(shape.n, shape.k).packed(self.packing);
+        self.shapes.iter().map(layout).collect()
     }
 
     /// Where the output matrix is computed.
     pub fn head(&self) -> Head {
-        self.source.head()
+        self.head
     }
 
     /// The model's shape.
     pub fn architecture(&self) -> &Architecture {
-        self.source.architecture()
+        &self.architecture
+    }
+
+    /// The PS side, charged as `setup` says, times `factor`; without arithmetic, which takes no part in time.
+    pub fn shape_model(&self, setup: &Setup, factor: f64) -> Model {
+        let mut model = Model::of_shape(self.architecture.clone(), self.head);
+        model.settings = setup.settings(factor);
+        model
     }
 
     /// The PS side, charged as `setup` says, times `factor`.
     pub fn model(&self, setup: &Setup, factor: f64) -> Result<Model> {
-        let mut model = Model::load(self.source.clone())?;
-        model.settings = Settings {
-            cache: setup.cache,
-            ps_time: setup.ps(factor),
+        let Some(image) = &self.image else {
+            return Ok(self.shape_model(setup, factor));
         };
+        let mut model = Model::load(image.clone())?;
+        model.settings = setup.settings(factor);
         Ok(model)
     }
 }

@@ -110,7 +110,7 @@ pub struct Timeline {
     pub passes: Vec<Pass>,
     /// Kernels of the PS, in order.
     pub ps: Vec<PsSpan>,
-    /// Spans in which weights crossed port 0.
+    /// Spans in which weights crossed any port.
     pub streaming: Vec<(f64, f64)>,
 }
 
@@ -205,7 +205,7 @@ pub fn timeline(record: &Record, shape: &Shape) -> Timeline {
         for port in 0..PORTS {
             weights(&mut t, record, shape, port, &traffic.read[port], &us);
         }
-        t.streaming = spans(&traffic.read[0], &us);
+        t.streaming = union(&traffic.read[..PORTS], &us);
         data(&mut t, record, shape, &traffic.read[PORTS], &us);
         results(&mut t, record, shape, &traffic.written, &us);
     }
@@ -244,8 +244,23 @@ impl Timeline {
     }
 }
 
-fn spans(runs: &[Run], us: &impl Fn(u64) -> f64) -> Vec<(f64, f64)> {
-    runs.iter().map(|r| (us(r.first), us(r.last + 1))).collect()
+/// When any of the ports moved data.
+fn union(ports: &[Vec<Run>], us: &impl Fn(u64) -> f64) -> Vec<(f64, f64)> {
+    let mut all: Vec<(u64, u64)> = ports
+        .iter()
+        .flatten()
+        .map(|r| (r.first, r.last + 1))
+        .collect();
+    all.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (begin, end) in all {
+        match joined.last_mut() {
+            Some((_, last)) if begin <= *last => *last = end.max(*last),
+            _ => joined.push((begin, end)),
+        }
+    }
+    let times = joined.into_iter();
+    times.map(|(begin, end)| (us(begin), us(end))).collect()
 }
 
 /// Kernels, one after the other within each time that the device was told of.
@@ -471,6 +486,18 @@ fn results(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_that_move_data_at_the_same_time_count_once() {
+        let run = |first, last| Run {
+            first,
+            last,
+            beats: 1,
+        };
+        let ports = [vec![run(0, 9), run(30, 39)], vec![run(5, 14), run(40, 49)]];
+        let joined = union(&ports, &|cycle| cycle as f64);
+        assert_eq!(joined, [(0.0, 15.0), (30.0, 50.0)]);
+    }
 
     #[test]
     fn a_beat_is_found_in_its_run() {

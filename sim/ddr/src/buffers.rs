@@ -8,6 +8,9 @@ use macromac_driver::{BufferUse, DriverError};
 /// Alignment of buffers.
 pub const ALIGN: u64 = 4096;
 
+/// Bytes of a beat: no burst touches less.
+const BEAT: u64 = 16;
+
 /// Left free behind every buffer, so that running over an end is noticed.
 const GUARD: u64 = ALIGN;
 
@@ -152,10 +155,7 @@ impl Buffers {
             .partition_point(|buffer| buffer.address <= address);
         let buffer = self.order[..after].last()?;
         // Beats are whole: the last one may reach past an odd number of bytes.
-        let end = buffer.address
-            + buffer
-                .bytes
-                .next_multiple_of(crate::memory::BEAT_BYTES as u64);
+        let end = buffer.address + buffer.bytes.next_multiple_of(BEAT);
         (address + bytes <= end).then_some(buffer.owner)
     }
 }
