@@ -70,8 +70,8 @@ fn no_device() {
         &["/dev/null", "--device"],
     );
     refuses(
-        &[&run[..], &["--patience", "-1"]].concat(),
-        &["--patience", "-1"],
+        &[&run[..], &["--patience=-1"]].concat(),
+        &["--patience=-1"],
     );
 }
 
