@@ -71,7 +71,7 @@ fn no_device() {
     );
     refuses(
         &[&run[..], &["--patience=-1"]].concat(),
-        &["--patience=-1"],
+        &["--patience", "-1"],
     );
 }
 

@@ -202,7 +202,7 @@ impl WriteSlave {
             };
             burst.filled += 1;
             self.matched += 1;
-            self.results += u64::from(burst.owner != Owner::Completion);
+            self.results += u64::from(burst.owner != Some(Owner::Completion));
             let full = burst.filled == burst.beats;
             if beat.last != full {
                 let (beats, filled, address) = (burst.beats, burst.filled, burst.address);
