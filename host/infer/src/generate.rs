@@ -129,17 +129,17 @@ pub fn generate(
         }
         let room = longest.min(left - 1).min(context - position - 1);
         let mut fed = history[position..].to_vec();
-        fed.extend_from_slice(lookup::draft(&history, room));
+        fed.extend(lookup::draft(&history, room));
         lookup.passes += 1;
         lookup.drafted += fed.len() - 1;
         let mut chosen = Vec::new();
         let (fed, mut valid) = (&fed[..], true);
-        session.logits_each(fed, |i, logits| {
+        session.peaks_each(fed, |i, logits, peak| {
             // Logits behind a token that the model did not choose mean nothing.
             if !valid {
                 return Ok(());
             }
-            let token = sampler.sample(logits);
+            let token = sampler.sample_peak(logits, peak);
             chosen.push(token);
             if model.eos().contains(&token) && !options.ignore_eos {
                 stop = Some(Stop::Eos);

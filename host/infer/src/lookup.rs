@@ -4,27 +4,35 @@
 //! device verifies the draft in vectors that would be idle otherwise: the model's own choices are kept as far as they equal it,
 //! so the text is that of plain decoding, whatever the draft.
 
-/// Longest and shortest run of tokens that is looked for.
-const NGRAM: std::ops::RangeInclusive<usize> = 1..=3;
+/// Longest run of tokens that is looked for. A longer one agrees with fewer places, and those go on alike more often.
+const LONGEST: usize = 16;
 
-/// At most `n` tokens that followed the latest earlier place of the longest run of tokens with which `history` ends; empty if there
-/// is no such place.
-pub fn draft(history: &[u32], n: usize) -> &[u32] {
-    for length in NGRAM.rev() {
-        let Some(before) = history.len().checked_sub(length) else {
-            continue;
-        };
-        let run = &history[before..];
-        // Places whose continuation begins before the end of the history.
-        let place = (0..before)
-            .rev()
-            .find(|at| &history[*at..at + length] == run);
-        if let Some(at) = place {
-            let rest = &history[at + length..];
-            return &rest[..n.min(rest.len())];
+/// At most `n` tokens that may follow `history`: what followed the latest earlier place of the longest run with which it ends, twice as many as
+/// the run has; none if not even its last token stood there before. Where that place is so near that what followed ends early, it goes on as if the
+/// draft were there already: a text that repeats with a short period is drafted in full.
+pub fn draft(history: &[u32], n: usize) -> Vec<u32> {
+    let Some(last) = history.len().checked_sub(1) else {
+        return Vec::new();
+    };
+    // Length of the run that ends at a place.
+    let run = |end: usize| {
+        let pairs = history[..=end].iter().rev().zip(history.iter().rev());
+        pairs.take(LONGEST).take_while(|(a, b)| a == b).count()
+    };
+    let (mut longest, mut place) = (0, 0);
+    for end in (0..last).rev() {
+        let length = run(end);
+        // Of equals the later place stays.
+        if length > longest {
+            (longest, place) = (length, end);
+        }
+        if length == LONGEST {
+            break;
         }
     }
-    &[]
+    let period = last - place;
+    let n = n.min(2 * longest);
+    (0..n).map(|i| history[place + 1 + i % period]).collect()
 }
 
 /// What lookup came to.
@@ -65,8 +73,11 @@ mod tests {
         // 1 2 3 stood at the beginning; 2 3 alone stood later, too.
         assert_eq!(draft(&history, 4), [9, 9, 2, 3]);
         assert_eq!(draft(&history, 1), [9]);
-        assert_eq!(draft(&history[5..], 9), [7, 5, 1, 2, 3]);
+        assert_eq!(draft(&history[5..], 9), [7, 5, 1, 2]);
         assert_eq!(draft(&[4, 8, 4, 6, 4], 9), [6, 4]);
+        // Of runs of five and four the longer one, though it is older.
+        let long = [8, 1, 2, 3, 4, 7, 0, 1, 2, 3, 4, 5, 8, 1, 2, 3, 4];
+        assert_eq!(draft(&long, 1), [7]);
     }
 
     #[test]
@@ -75,8 +86,12 @@ mod tests {
             assert!(draft(history, 4).is_empty());
         }
         assert!(draft(&[1, 1], 0).is_empty());
-        // A run that overlaps itself.
-        assert_eq!(draft(&[7, 7, 7, 7], 4), [7]);
+    }
+
+    #[test]
+    fn a_short_period_is_drafted_in_full() {
+        assert_eq!(draft(&[7, 7, 7, 7], 4), [7; 4]);
+        assert_eq!(draft(&[1, 2, 3, 1, 2, 3, 1, 2], 7), [3, 1, 2, 3, 1, 2, 3]);
     }
 
     #[test]

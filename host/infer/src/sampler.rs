@@ -8,6 +8,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::InferError;
 use crate::kernels::math::exp;
+use crate::kernels::vector::Peak;
 
 /// How to choose a token.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,6 +96,14 @@ impl Sampler {
     /// Notes a token of the prompt or of the answer, for the repetition penalty.
     pub fn note(&mut self, token: u32) {
         self.seen[token as usize] = true;
+    }
+
+    /// As [`Sampler::sample`], where `peak` says where the logits are largest: the greedy choice if nothing is repeated less gladly.
+    pub fn sample_peak(&mut self, logits: &[f32], peak: Peak) -> u32 {
+        if self.options.temperature == 0.0 && self.options.repeat_penalty == 1.0 {
+            return peak.at as u32;
+        }
+        self.sample(logits)
     }
 
     /// Chooses the next token; `logits` are finite, one for each id.

@@ -17,8 +17,8 @@ use macromac_format::model::PASSES_PER_LAYER;
 
 use crate::InferError;
 use crate::clock::{Clock, Spent};
-use crate::kernels::time::{Charge, Kernel};
-use crate::kernels::vector::peak;
+use crate::kernels::time::Charge;
+use crate::kernels::vector::Peak;
 use crate::model::Model;
 use cache::Cache;
 use lane::{Lane, Ps};
@@ -40,8 +40,8 @@ pub struct Session<'a> {
     lanes: [Lane; LANES],
 }
 
-/// What is done with the index and the logits of a token.
-type EachLogits<'f> = dyn FnMut(usize, &[f32]) -> Result<(), InferError> + 'f;
+/// What is done with the index of a token, its logits, and where they are largest.
+type EachLogits<'f> = dyn FnMut(usize, &[f32], Peak) -> Result<(), InferError> + 'f;
 
 /// The program of a round: every pass once for each batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Session::logits_after`]; the session then stands behind the last batch that was fed whole.
     pub fn feed_batch(&mut self, tokens: &[u32]) -> Result<(), InferError> {
-        self.rounds(tokens, false, &mut |_, _| Ok(()))
+        self.rounds(tokens, false, &mut |_, _, _| Ok(()))
     }
 
     /// Feeds one token and returns the logits of the next, one for each id of the vocabulary.
@@ -140,8 +140,11 @@ impl<'a> Session<'a> {
     /// [`InferError`] if the token does not exist, the context is full, the device fails, or a
     /// logit is not a finite number.
     pub fn logits_after(&mut self, token: u32) -> Result<&[f32], InferError> {
-        self.rounds(&[token], true, &mut |_, _| Ok(()))?;
-        Ok(self.lanes[0].logits().next().unwrap_or_default())
+        self.rounds(&[token], true, &mut |_, _, _| Ok(()))?;
+        Ok(self.lanes[0]
+            .logits()
+            .next()
+            .map_or(&[], |(logits, _)| logits))
     }
 
     /// Feeds any number of tokens; `each` is given the index and the next token's logits for every one of them, in order.
@@ -152,6 +155,18 @@ impl<'a> Session<'a> {
         &mut self,
         tokens: &[u32],
         mut each: impl FnMut(usize, &[f32]) -> Result<(), InferError>,
+    ) -> Result<(), InferError> {
+        self.rounds(tokens, true, &mut |i, logits, _| each(i, logits))
+    }
+
+    /// As [`Session::logits_each`]; `each` is told as well where the logits are largest, which is found while they still arrive.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn peaks_each(
+        &mut self,
+        tokens: &[u32],
+        mut each: impl FnMut(usize, &[f32], Peak) -> Result<(), InferError>,
     ) -> Result<(), InferError> {
         self.rounds(tokens, true, &mut each)
     }
@@ -180,10 +195,9 @@ impl<'a> Session<'a> {
             self.position += tokens.len();
             if logits {
                 let all = self.lanes[..batches.len()].iter().flat_map(Lane::logits);
-                for (i, logits) in all.enumerate() {
-                    self.clock.charge(Kernel::Peak { n: logits.len() }, 1);
-                    check_finite(logits, first + i)?;
-                    each(index + i, logits)?;
+                for (i, (logits, peak)) in all.enumerate() {
+                    check_finite(logits, peak, first + i)?;
+                    each(index + i, logits, peak)?;
                 }
             }
             index += tokens.len();
@@ -259,8 +273,8 @@ impl<'a> Session<'a> {
     }
 }
 
-fn check_finite(logits: &[f32], position: usize) -> Result<(), InferError> {
-    if peak(logits).finite {
+fn check_finite(logits: &[f32], peak: Peak, position: usize) -> Result<(), InferError> {
+    if peak.finite {
         return Ok(());
     }
     let token = logits.iter().position(|v| !v.is_finite());

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use macromac_driver::{Accelerator, Profile};
+use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Ticket};
+use macromac_format::Packing;
+use macromac_infer::kernels::time::{Coherency, Profile as PsProfile, PsTime};
 use macromac_infer::{
     Checkpoint, Generated, Model, Options, Sampling, Session, Source, Stop, Tokenizer, cpu_device,
     generate, golden_device, pack,
 };
+use macromac_timing::{ModelConfig, ModelDevice};
 
 struct Demo {
     source: Arc<Source>,
@@ -146,4 +150,121 @@ fn where_it_cannot_work_it_is_refused() {
     assert!(refused(&mut kv260, 0.7).contains("--temp 0"));
     let mut paper = golden_device(demo.source.clone(), Profile::Paper).unwrap();
     assert!(refused(&mut paper, 0.0).contains("--profile kv260"));
+}
+
+/// The results of one device by the clock of the model of another.
+struct Clocked<D> {
+    results: D,
+    clock: ModelDevice,
+    /// The last tickets of both.
+    tickets: Vec<(Ticket, Ticket)>,
+}
+
+impl<D: Accelerator> Clocked<D> {
+    fn of_clock(&self, ticket: Ticket) -> Ticket {
+        let mut tickets = self.tickets.iter();
+        tickets.find(|(r, _)| *r == ticket).unwrap().1
+    }
+}
+
+impl<D: Accelerator> Accelerator for Clocked<D> {
+    fn profile(&self) -> Option<Profile> {
+        self.results.profile()
+    }
+
+    fn batch(&self) -> usize {
+        self.clock.batch().min(self.results.batch())
+    }
+
+    fn passes(&self) -> &[PassShape] {
+        self.results.passes()
+    }
+
+    fn set_program(&mut self, program: &[usize], vectors: usize) -> Result<(), DriverError> {
+        self.clock.set_program(program, vectors)?;
+        self.results.set_program(program, vectors)
+    }
+
+    fn submit(&mut self, x: &[f32]) -> Result<Ticket, DriverError> {
+        let tickets = (self.results.submit(x)?, self.clock.submit(x)?);
+        self.tickets.push(tickets);
+        let old = self.tickets.len().saturating_sub(4);
+        self.tickets.drain(..old);
+        Ok(tickets.0)
+    }
+
+    fn wait_rows(&mut self, ticket: Ticket, rows: usize) -> Result<usize, DriverError> {
+        self.results.wait_rows(ticket, rows)?;
+        self.clock.wait_rows(self.of_clock(ticket), rows)
+    }
+
+    fn read_rows(
+        &mut self,
+        ticket: Ticket,
+        vector: usize,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<(), DriverError> {
+        self.results.read_rows(ticket, vector, first, out)
+    }
+
+    fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {
+        self.clock.elapse(ps, bytes)
+    }
+
+    fn reset(&mut self) -> Result<(), DriverError> {
+        self.clock.reset()?;
+        self.results.reset()
+    }
+
+    fn counters(&mut self) -> Result<Option<Counters>, DriverError> {
+        self.clock.counters()
+    }
+}
+
+/// A copying task: a story of the model's own, told twice in the prompt; greedy decoding tells it a third time.
+#[test]
+fn a_story_that_was_told_is_told_again_half_as_fast_again_at_least() {
+    let mut demo = demo();
+    let ps = PsTime::new(PsProfile::Derived, Coherency::Coherent);
+    demo.model.settings.ps_time = Some(ps);
+    let config = ModelConfig::kv260(Profile::Kv260, Profile::Kv260.clock_hz(), 2133);
+    let results = golden_device(demo.source.clone(), Profile::Kv260).unwrap();
+    let mut device = Clocked {
+        clock: ModelDevice::new(config, results.passes().to_vec(), Packing::Single),
+        results,
+        tickets: Vec::new(),
+    };
+    let plain = Options {
+        max_tokens: 60,
+        ignore_eos: true,
+        ..Options::default()
+    };
+    let opening = "Once upon a time";
+    let story = demo.run(&mut device, opening, &plain).text;
+    let story = format!("{opening}{}", story.trim_end());
+    let prompt = format!("{story}\n\n{story}\n\n{opening}");
+    let rate = |g: &Generated| {
+        let m = g.measured.unwrap();
+        let seconds = (m.end.cycles - m.decode_start.cycles) as f64 / 300e6;
+        m.decoded as f64 / seconds
+    };
+    // Where the model begins to stray from its story drafts are refused, too.
+    let plain = Options {
+        max_tokens: 48,
+        ..plain
+    };
+    let want = demo.run(&mut device, &prompt, &plain);
+    for lookup in [4, 7] {
+        let got = demo.run(&mut device, &prompt, &Options { lookup, ..plain });
+        assert_eq!((&got.text, &got.tokens), (&want.text, &want.tokens));
+        let gain = rate(&got) / rate(&want);
+        println!(
+            "{lookup}: {}; {:.0} tok/s, plain {:.0}: x {gain:.2}",
+            got.lookup.unwrap(),
+            rate(&got),
+            rate(&want)
+        );
+        assert!(gain >= 1.5, "{gain}");
+    }
 }

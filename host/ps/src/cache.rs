@@ -56,48 +56,92 @@ impl FromStr for CacheType {
     }
 }
 
-/// Rows of one head: keys or values of a sequence, [positions, d].
+/// Numbers that lie side by side in a cache: what two vector registers of the A53 hold.
+pub const PIECE: usize = 8;
+
+/// Positions of a block of values: what stays in the first-level cache while all columns of them are summed.
+pub const VALUES: usize = 128;
+
+/// Which of the two products of attention a cache serves; in both, what is multiplied lies in memory in the order in which it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Keys: eight positions side by side, [positions / 8, d, 8], so that a score needs no fold.
+    Keys,
+    /// Values: eight columns side by side, [positions / 128, d / 8, 128, 8].
+    Values,
+}
+
+impl Order {
+    /// Positions of a block; storage grows by whole ones.
+    fn block(self) -> usize {
+        match self {
+            Order::Keys => PIECE,
+            Order::Values => VALUES,
+        }
+    }
+
+    /// Where number `i` of position `at` lies, rows being `d` wide, a multiple of [`PIECE`].
+    fn place(self, d: usize, at: usize, i: usize) -> usize {
+        match self {
+            Order::Keys => (at / PIECE * d + i) * PIECE + at % PIECE,
+            Order::Values => {
+                ((at / VALUES * (d / PIECE) + i / PIECE) * VALUES + at % VALUES) * PIECE + i % PIECE
+            }
+        }
+    }
+
+    /// Where the scale of block `i` of position `at` lies, of `blocks` a row.
+    fn scale(self, blocks: usize, at: usize, i: usize) -> usize {
+        let n = self.block();
+        (at / n * blocks + i) * n + at % n
+    }
+}
+
+/// Rows of one head: keys or values of a sequence.
 #[derive(Debug, Clone)]
 pub struct HeadCache {
+    order: Order,
     d: usize,
     len: usize,
-    rows: Rows,
+    numbers: Numbers,
+    /// One a block of a row in [`CacheType::Q8`].
+    scales: Vec<f32>,
 }
 
 #[derive(Debug, Clone)]
-enum Rows {
+enum Numbers {
     F32(Vec<f32>),
     F16(Vec<f16>),
-    Q8 {
-        quants: Vec<i8>,
-        /// One a block, [positions, blocks of a row].
-        scales: Vec<f32>,
-    },
+    Q8(Vec<i8>),
 }
 
-/// The numbers of a [`HeadCache`], for kernels.
+/// The numbers of a [`HeadCache`], for kernels: rows filled up with zeros to a multiple of [`PIECE`], whole blocks of positions, those
+/// after the last arbitrary.
 #[derive(Debug, Clone, Copy)]
 pub enum View<'a> {
-    /// [positions, d].
+    /// FP32.
     F32(&'a [f32]),
-    /// [positions, d].
+    /// FP16.
     F16(&'a [f16]),
-    /// [positions, d] and [positions, blocks of a row].
+    /// Bytes and scales.
     Q8(&'a [i8], &'a [f32]),
 }
 
 impl HeadCache {
     /// An empty cache of rows of `d` numbers.
-    pub fn new(cache_type: CacheType, d: usize) -> Self {
-        let rows = match cache_type {
-            CacheType::F32 => Rows::F32(Vec::new()),
-            CacheType::F16 => Rows::F16(Vec::new()),
-            CacheType::Q8 => Rows::Q8 {
-                quants: Vec::new(),
-                scales: Vec::new(),
-            },
+    pub fn new(order: Order, cache_type: CacheType, d: usize) -> Self {
+        let numbers = match cache_type {
+            CacheType::F32 => Numbers::F32(Vec::new()),
+            CacheType::F16 => Numbers::F16(Vec::new()),
+            CacheType::Q8 => Numbers::Q8(Vec::new()),
         };
-        HeadCache { d, len: 0, rows }
+        HeadCache {
+            order,
+            d,
+            len: 0,
+            numbers,
+            scales: Vec::new(),
+        }
     }
 
     /// Rows held.
@@ -115,26 +159,41 @@ impl HeadCache {
         self.d
     }
 
+    /// Numbers of a row as stored: filled up to whole pieces.
+    pub fn padded(&self) -> usize {
+        self.d.next_multiple_of(PIECE)
+    }
+
     /// Appends a row.
     ///
     /// # Panics
     /// If `row` is not as wide as the cache.
     pub fn push(&mut self, row: &[f32]) {
         assert_eq!(row.len(), self.d, "width of a cached row");
+        let (order, at, d) = (self.order, self.len, self.padded());
         self.len += 1;
-        match &mut self.rows {
-            Rows::F32(rows) => rows.extend_from_slice(row),
-            Rows::F16(rows) => {
-                let at = rows.len();
-                rows.resize(at + row.len(), f16::ZERO);
-                narrow(row, &mut rows[at..]);
+        let rows = self.len.next_multiple_of(order.block());
+        match &mut self.numbers {
+            Numbers::F32(numbers) => {
+                grow(numbers, rows * d, 0.0);
+                scatter(order, row, d, at, numbers);
             }
-            Rows::Q8 { quants, scales } => {
-                for block in row.chunks(BLOCK) {
-                    let at = quants.len();
-                    quants.resize(at + block.len(), 0);
-                    scales.push(quantize(block, &mut quants[at..]));
+            Numbers::F16(numbers) => {
+                grow(numbers, rows * d, f16::ZERO);
+                let mut narrowed = vec![f16::ZERO; row.len()];
+                narrow(row, &mut narrowed);
+                scatter(order, &narrowed, d, at, numbers);
+            }
+            Numbers::Q8(numbers) => {
+                let blocks = row.len().div_ceil(BLOCK);
+                grow(numbers, rows * d, 0);
+                grow(&mut self.scales, rows * blocks, 0.0);
+                let mut quants = vec![0; row.len()];
+                for (i, (block, out)) in row.chunks(BLOCK).zip(quants.chunks_mut(BLOCK)).enumerate()
+                {
+                    self.scales[order.scale(blocks, at, i)] = quantize(block, out);
                 }
+                scatter(order, &quants, d, at, numbers);
             }
         }
     }
@@ -142,51 +201,102 @@ impl HeadCache {
     /// Forgets all but the first `positions` rows.
     pub fn truncate(&mut self, positions: usize) {
         self.len = self.len.min(positions);
-        let (n, blocks) = (self.len * self.d, self.len * self.d.div_ceil(BLOCK));
-        match &mut self.rows {
-            Rows::F32(rows) => rows.truncate(n),
-            Rows::F16(rows) => rows.truncate(n),
-            Rows::Q8 { quants, scales } => {
-                quants.truncate(n);
-                scales.truncate(blocks);
-            }
-        }
     }
 
     /// The numbers of all rows.
     pub fn view(&self) -> View<'_> {
-        match &self.rows {
-            Rows::F32(rows) => View::F32(rows),
-            Rows::F16(rows) => View::F16(rows),
-            Rows::Q8 { quants, scales } => View::Q8(quants, scales),
+        match &self.numbers {
+            Numbers::F32(rows) => View::F32(rows),
+            Numbers::F16(rows) => View::F16(rows),
+            Numbers::Q8(rows) => View::Q8(rows, &self.scales),
+        }
+    }
+
+    /// Row `at` in FP32.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, at: usize) -> Vec<f32> {
+        assert!(at < self.len, "row {at} of {}", self.len);
+        let d = self.padded();
+        let number = |i: usize| {
+            let place = self.order.place(d, at, i);
+            match &self.numbers {
+                Numbers::F32(n) => n[place],
+                Numbers::F16(n) => n[place].to_f32(),
+                Numbers::Q8(n) => {
+                    let blocks = self.d.div_ceil(BLOCK);
+                    f32::from(n[place]) * self.scales[self.order.scale(blocks, at, i / BLOCK)]
+                }
+            }
+        };
+        (0..self.d).map(number).collect()
+    }
+}
+
+fn grow<T: Copy>(v: &mut Vec<T>, len: usize, zero: T) {
+    if v.len() < len {
+        v.resize(len, zero);
+    }
+}
+
+/// Puts a row in its places.
+fn scatter<T: Copy>(order: Order, row: &[T], d: usize, at: usize, numbers: &mut [T]) {
+    match order {
+        Order::Keys => {
+            let tile = &mut numbers[order.place(d, at / PIECE * PIECE, 0)..];
+            every_eighth(row, tile, at % PIECE);
+        }
+        Order::Values => {
+            let from = &mut numbers[order.place(d, at, 0)..];
+            for (piece, out) in row.chunks(PIECE).zip(from.chunks_mut(VALUES * PIECE)) {
+                out[..piece.len()].copy_from_slice(piece);
+            }
         }
     }
 }
 
+/// `out[8 i + lane] = row[i]`.
+#[inline(never)]
+fn every_eighth<T: Copy>(row: &[T], out: &mut [T], lane: usize) {
+    let lane = lane % PIECE;
+    let eights = row.chunks_exact(PIECE);
+    let rest = eights.remainder();
+    for (row, out) in eights.zip(out.chunks_exact_mut(PIECE * PIECE)) {
+        // Loaded together, or each store would hold up the next load.
+        let row: [T; PIECE] = std::array::from_fn(|i| row[i]);
+        for i in 0..PIECE {
+            out[PIECE * i + lane] = row[i];
+        }
+    }
+    let whole = row.len() - rest.len();
+    for (i, v) in rest.iter().enumerate() {
+        out[(whole + i) * PIECE + lane] = *v;
+    }
+}
+
 impl<'a> View<'a> {
-    /// Rows `first ..` of width `d` in FP32, as many as `out` holds; where they are stored so, that storage.
-    pub(crate) fn rows<'b>(self, d: usize, first: usize, out: &'b mut [f32]) -> &'b [f32]
+    /// Pieces `first ..` in FP32, as many as `out` holds; where they are stored so, that storage. `scale` gives the place of the
+    /// scale of number i of those.
+    pub(crate) fn pieces<'b>(
+        self,
+        first: usize,
+        scale: impl Fn(usize) -> usize,
+        out: &'b mut [f32],
+    ) -> &'b [f32]
     where
         'a: 'b,
     {
-        let (at, n) = (first * d, out.len());
+        let (at, n) = (first * PIECE, out.len());
         match self {
-            View::F32(rows) => &rows[at..][..n],
-            View::F16(rows) => {
-                widen(&rows[at..][..n], out);
+            View::F32(numbers) => &numbers[at..][..n],
+            View::F16(numbers) => {
+                widen(&numbers[at..][..n], out);
                 out
             }
             View::Q8(quants, scales) => {
-                let scales = &scales[first * d.div_ceil(BLOCK)..];
-                let mut blocks = scales.iter();
-                for (out, quants) in out.chunks_mut(d).zip(quants[at..].chunks(d)) {
-                    for ((out, quants), s) in out
-                        .chunks_mut(BLOCK)
-                        .zip(quants.chunks(BLOCK))
-                        .zip(&mut blocks)
-                    {
-                        dequantize(quants, *s, out);
-                    }
+                for (i, (out, q)) in out.iter_mut().zip(&quants[at..]).enumerate() {
+                    *out = f32::from(*q) * scales[scale(i)];
                 }
                 out
             }
@@ -231,13 +341,6 @@ fused! {
     }
 }
 
-#[inline(always)]
-fn dequantize(x: &[i8], scale: f32, out: &mut [f32]) {
-    for (o, q) in out.iter_mut().zip(x) {
-        *o = f32::from(*q) * scale;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::portable::both;
@@ -247,28 +350,30 @@ mod tests {
     proptest! {
         #[test]
         fn rows_come_back_as_near_as_the_format_allows(
-            values in prop::collection::vec(-100f32..100.0, 3 * 40), d in 1usize..=40,
+            values in prop::collection::vec(-100f32..100.0, 3 * 40), d in 1usize..=40, before in 0usize..140,
         ) {
-            for (t, error) in CacheType::ALL.into_iter().zip([0.0, 1.0 / 2048.0, 0.5 / 127.0]) {
-                let mut cache = HeadCache::new(t, d);
-                for row in values.chunks(40) {
-                    cache.push(&row[..d]);
+            let formats = CacheType::ALL.into_iter().zip([0.0, 1.0 / 2048.0, 0.5 / 127.0]);
+            for ((t, error), order) in formats.flat_map(|f| [(f, Order::Keys), (f, Order::Values)]) {
+                let mut cache = HeadCache::new(order, t, d);
+                // Into the second block of either order.
+                for at in 0..before + 3 {
+                    cache.push(&values[at % 3 * 40..][..d]);
                 }
-                prop_assert_eq!(cache.len(), 3);
-                let mut out = vec![0.0; 2 * d];
-                let got = cache.view().rows(d, 1, &mut out).to_vec();
-                for (got, row) in got.chunks(d).zip(values.chunks(40).skip(1)) {
-                    for (got, want) in got.chunks(BLOCK).zip(row[..d].chunks(BLOCK)) {
+                prop_assert_eq!(cache.len(), before + 3);
+                for at in before..before + 3 {
+                    let (got, row) = (cache.row(at), &values[at % 3 * 40..][..d]);
+                    for (got, want) in got.chunks(BLOCK).zip(row.chunks(BLOCK)) {
                         let largest = want.iter().fold(0f32, |m, v| m.max(v.abs()));
                         for (g, w) in got.iter().zip(want) {
                             prop_assert!((g - w).abs() <= 1.001 * error * largest, "{} {g} {w}", t.name());
                         }
                     }
                 }
+                let want = cache.row(before);
                 cache.truncate(1);
-                cache.push(&values[80..80 + d]);
-                let mut last = vec![0.0; d];
-                prop_assert_eq!(cache.view().rows(d, 1, &mut last), &got[d..]);
+                cache.push(&values[before % 3 * 40..][..d]);
+                prop_assert_eq!(cache.row(1), want);
+                prop_assert_eq!(cache.len(), 2);
             }
         }
 
@@ -290,15 +395,11 @@ mod tests {
     fn what_is_no_number_stays_none() {
         for bad in [f32::NAN, f32::INFINITY] {
             for t in CacheType::ALL {
-                let mut cache = HeadCache::new(t, 32);
+                let mut cache = HeadCache::new(Order::Keys, t, 32);
                 let mut row = [1.0; 32];
                 row[7] = bad;
                 cache.push(&row);
-                let mut out = vec![0.0; 32];
-                assert!(
-                    !cache.view().rows(32, 0, &mut out)[7].is_finite(),
-                    "{t:?} {bad}"
-                );
+                assert!(!cache.row(0)[7].is_finite(), "{t:?} {bad}");
             }
         }
     }

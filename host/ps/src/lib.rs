@@ -2,15 +2,16 @@
 //! and without FMA instructions, for any number of threads - and how long it takes there ([`time`]).
 //!
 //! Rules of the order:
-//! * A dot product ([`vector::dot`], attention's scores, rows of a matrix) has four partial sums: term i goes to
-//!   partial sum i mod 4 with one fused multiply-add, in rising order of i, starting from +0. The fold is
+//! * A dot product ([`vector::dot`], rows of a matrix) and a sum of exponentials have four partial sums: term i goes to
+//!   partial sum i mod 4 with one fused multiply-add (or addition), in rising order of i, starting from +0. The fold is
 //!   `(s0 + s1) + (s2 + s3)`.
-//! * A sum over one vector alone (RMSNorm's squares, softmax's denominator) has sixteen: term i goes to partial
-//!   sum i mod 16. The fold makes four of them, `s_l = (p_l + p_(l+4)) + (p_(l+8) + p_(l+12))`, then one as above. A
+//! * A sum of squares (RMSNorm) has sixteen: term i goes to partial sum i mod 16. The fold makes four of them, `s_l = (p_l + p_(l+4)) + (p_(l+8) + p_(l+12))`, then one as above. A
 //!   Cortex-A53 needs eight cycles until it can add to the same register again; many dot products at
 //!   a time fill them, one long sum does not, so it has four chains of four lanes.
-//! * Attention's output sums `p_j v_j` in rising position with one fused multiply-add each, starting from +0, and is
-//!   divided by softmax's denominator at the end.
+//! * Attention's scores are one chain each, `s = fma(q_i, k_i, s)` in rising i from +0, then one product with 1/sqrt(d). From 64 positions on
+//!   these are cut in two ([`attention::halves`]); in each half the largest score m, `p_j = e^(s_j - m)`, their sum, and the
+//!   chain of `p_j v_j` in rising position from +0. The halves meet as `fma(o1, w1, o0 w0)`, w being `e^(m_half - m)` times
+//!   one over `fma(e1, sum1, e0 sum0)`.
 //! * Where a product is added to something, it is a fused multiply-add. Every other operation is
 //!   one IEEE operation (+, -, x, /, square root) in FP32, round to nearest even, with subnormals.
 //! * exp is [`math::exp`]; sine, cosine and power are FP64 basic operations in the order of

@@ -6,8 +6,8 @@
 
 use half::f16;
 use macromac_format::DType;
-use macromac_ps::attention::{attend, softmax};
-use macromac_ps::cache::{CacheType, HeadCache, narrow, widen};
+use macromac_ps::attention::attend;
+use macromac_ps::cache::{CacheType, HeadCache, Order, narrow, widen};
 use macromac_ps::head::head_product;
 use macromac_ps::math::exp;
 use macromac_ps::rotary::{angles, frequencies, rotate};
@@ -64,12 +64,6 @@ fn digest(kernel: &str) -> u64 {
                 d.all(&y);
             }
             "exp" => noise(n, seed, 110.0).iter().for_each(|v| d.all(&[exp(*v)])),
-            "softmax" => {
-                y = noise(n, seed, 9.0);
-                let sum = softmax(&mut y);
-                d.all(&y);
-                d.all(&[sum]);
-            }
             "rotary" => {
                 let (mut cos, mut sin) = (Vec::new(), Vec::new());
                 angles(37 * n, &frequencies(64, 1e6), &mut cos, &mut sin);
@@ -113,10 +107,10 @@ fn digest(kernel: &str) -> u64 {
 
 fn attention(digest: &mut Digest, t: CacheType, positions: usize, seed: u32) {
     for (heads, kv, d) in [(14, 2, 64), (4, 2, 64), (2, 1, 128), (2, 1, 24)] {
-        let fill = |seed| -> Vec<HeadCache> {
+        let fill = |order, seed| -> Vec<HeadCache> {
             (0..kv)
                 .map(|h| {
-                    let mut cache = HeadCache::new(t, d);
+                    let mut cache = HeadCache::new(order, t, d);
                     let rows = noise(positions * d, seed + h, 2.0);
                     rows.chunks(d).for_each(|r| cache.push(r));
                     cache
@@ -125,7 +119,8 @@ fn attention(digest: &mut Digest, t: CacheType, positions: usize, seed: u32) {
         };
         let mut out = vec![0.0; heads * d];
         let q = noise(heads * d, seed, 2.0);
-        attend(&q, &fill(seed + 10), &fill(seed + 20), positions, &mut out);
+        let (keys, values) = (fill(Order::Keys, seed + 10), fill(Order::Values, seed + 20));
+        attend(&q, heads, &keys, &values, positions, &mut out);
         digest.all(&out);
     }
 }

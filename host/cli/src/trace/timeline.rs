@@ -286,9 +286,11 @@ fn ps(t: &mut Timeline, record: &Record, shape: &Shape, us: &impl Fn(u64) -> f64
                 begin: at,
                 time,
             });
-            let cores = match shape.ps_time.is_some_and(|p| p.is_shared_out(spent.kernel)) {
-                true => CORES,
-                false => 1,
+            let shared_out = |ps: &PsTime| ps.is_shared_out(spent.kernel, spent.vectors);
+            let cores = if shape.ps_time.is_some_and(shared_out) {
+                CORES
+            } else {
+                1
             };
             if time > 0.0 {
                 t.events.extend((0..cores).map(|core| Event {

@@ -10,7 +10,7 @@ use super::gemm::{Gram, Panels};
 use super::search::Inputs;
 use crate::checkpoint::Checkpoint;
 use crate::kernels::attention::attend;
-use crate::kernels::cache::{CacheType, HeadCache};
+use crate::kernels::cache::{CacheType, HeadCache, Order};
 use crate::kernels::rotary::{angles, frequencies, rotate};
 use crate::kernels::vector::{add, rms_norm, silu_product};
 use macromac_ps::fused;
@@ -128,8 +128,8 @@ impl Stream {
             .zip(s.wide.par_chunks_exact_mut(self.window * width))
             .for_each(|(out, qkv_rows)| {
                 let heads = self.arch.num_key_value_heads;
-                let mut keys = vec![HeadCache::new(CacheType::F32, d); heads];
-                let mut values = keys.clone();
+                let empty = |order| vec![HeadCache::new(order, CacheType::F32, d); heads];
+                let (mut keys, mut values) = (empty(Order::Keys), empty(Order::Values));
                 let rows = qkv_rows.chunks_exact_mut(width);
                 for ((p, row), out) in rows.enumerate().zip(out.chunks_exact_mut(q_width)) {
                     add(row, qkv.bias);
@@ -141,7 +141,7 @@ impl Stream {
                         keys[h].push(k);
                         values[h].push(v);
                     }
-                    attend(q, &keys, &values, p + 1, out);
+                    attend(q, q_width / d, &keys, &values, p + 1, out);
                 }
             });
         &s.out

@@ -2,7 +2,7 @@
 
 use macromac_format::Architecture;
 
-use crate::kernels::cache::{CacheType, HeadCache};
+use crate::kernels::cache::{CacheType, HeadCache, Order};
 
 /// Keys and values, [layer][key-value head].
 #[derive(Debug)]
@@ -15,12 +15,14 @@ pub(super) struct Cache {
 impl Cache {
     /// An empty cache of numbers of this format.
     pub fn new(a: &Architecture, format: CacheType) -> Self {
-        let head = HeadCache::new(format, a.head_dim);
-        let empty = || vec![vec![head.clone(); a.num_key_value_heads]; a.num_hidden_layers];
+        let empty = |order| {
+            let head = HeadCache::new(order, format, a.head_dim);
+            vec![vec![head; a.num_key_value_heads]; a.num_hidden_layers]
+        };
         Cache {
             d: a.head_dim,
-            keys: empty(),
-            values: empty(),
+            keys: empty(Order::Keys),
+            values: empty(Order::Values),
         }
     }
 

@@ -1,11 +1,13 @@
 //! The PS side of one batch on its way through the model: neighbouring positions that share every pass.
 //!
 //! What a position's kernels compute does not depend on the other positions of its batch, so a batch gives the bits that
-//! its tokens give one by one. A position's attention sees the cache up to itself: the keys of its batch are in the cache
-//! before it, in order.
+//! its tokens give one by one. The keys and values of a batch go into the cache together; a position's attention sees the cache up to itself.
+
+use std::ops::Range;
 
 use macromac_driver::{Accelerator, Ticket};
-use macromac_format::{Architecture, Head, int8};
+use macromac_format::{Architecture, Head, PORTS, TILE, int8};
+use rayon::prelude::*;
 
 use super::cache::Cache;
 use crate::InferError;
@@ -13,9 +15,46 @@ use crate::clock::Clock;
 use crate::fused::PassKind;
 use crate::kernels::attention::attend;
 use crate::kernels::rotary::{angles, rotate};
-use crate::kernels::time::Kernel;
-use crate::kernels::vector::{add, rms_norm, silu_product};
+use crate::kernels::time::{Kernel, shares_out_vectors};
+use crate::kernels::vector::{Peak, add, peak, rms_norm, silu_product};
 use crate::model::Model;
+
+/// Pieces in which the results of `gate_up` are taken while the pass runs: what is left of SiLU after its end is one of them.
+const GATE_UP_PIECES: usize = 4;
+/// The same of `lm_head`, whose results are many.
+const HEAD_PIECES: usize = 16;
+/// Rows of a piece at least: each costs launches and barriers.
+const LEAST_PIECE: usize = 2048;
+
+/// Calls `take` with rows of a step as they are finished, in `pieces` pieces, or in fewer where more is finished already; what the PS was
+/// charged for a piece passes on the device's clock before the next is waited for.
+fn as_finished(
+    ps: &mut Ps,
+    device: &mut dyn Accelerator,
+    ticket: Ticket,
+    n: usize,
+    pieces: usize,
+    mut take: impl FnMut(&mut Ps, &mut dyn Accelerator, Range<usize>) -> Result<(), InferError>,
+) -> Result<(), InferError> {
+    // Whole tile rows: a piece of gate_up has whole tiles of both.
+    let row = TILE * PORTS;
+    let piece = n.div_ceil(pieces).max(LEAST_PIECE).next_multiple_of(row);
+    let mut first = 0;
+    while first < n {
+        let finished = device.wait_rows(ticket, n.min(first + piece))?;
+        let end = if finished == n {
+            n
+        } else {
+            finished / row * row
+        };
+        take(ps, device, first..end)?;
+        first = end;
+        if first < n {
+            ps.clock.tell(device)?;
+        }
+    }
+    Ok(())
+}
 
 /// What the PS works with, besides a batch's own buffers.
 pub(super) struct Ps<'s, 'm> {
@@ -37,7 +76,11 @@ pub(super) struct Lane {
     input: Vec<f32>,
     /// Results of the last step.
     output: Vec<f32>,
+    /// Queries after their rotation.
+    queries: Vec<f32>,
     logits: Vec<f32>,
+    /// Where each vector's logits are largest.
+    peaks: Vec<Peak>,
     cos: Vec<f32>,
     sin: Vec<f32>,
 }
@@ -112,28 +155,97 @@ impl Lane {
             _ => &mut self.output,
         };
         results.resize(self.vectors * n, 0.0);
+        match kind {
+            PassKind::GateUp => return self.feed_forward(ps, device, ticket, n),
+            PassKind::LmHead => return self.head(ps, device, ticket, n),
+            PassKind::Qkv | PassKind::O | PassKind::Down => {}
+        }
         device.finish(ticket, n, results)?;
         ps.clock.charge(Kernel::Collect { n }, vectors);
-        match kind {
-            PassKind::Qkv => self.attention(ps, layer),
-            PassKind::O | PassKind::Down => {
-                add(&mut self.x, &self.output);
-                ps.clock.charge(Kernel::Add { n }, vectors);
-            }
-            PassKind::GateUp => {
-                let width = model.architecture().intermediate_size;
-                self.input.resize(self.vectors * width, 0.0);
-                let rows = self.input.chunks_mut(width);
-                for (gate_up, ffn) in self.output.chunks(n).zip(rows) {
-                    if !model.is_shape() {
-                        silu_product(gate_up, ffn);
-                    }
-                }
-                ps.clock.charge(Kernel::Silu { n: width }, vectors);
-            }
-            PassKind::LmHead => {}
+        if kind == PassKind::Qkv {
+            self.attention(ps, layer);
+        } else {
+            self.residual();
+            ps.clock.charge(Kernel::Add { n }, vectors);
         }
         Ok(())
+    }
+
+    /// `x += output`
+    fn residual(&mut self) {
+        let width = self.x.len() / self.vectors;
+        if shares_out_vectors(self.vectors) {
+            let rows = self.x.par_chunks_mut(width);
+            rows.zip(self.output.par_chunks(width))
+                .for_each(|(x, y)| add(x, y));
+        } else {
+            add(&mut self.x, &self.output);
+        }
+    }
+
+    /// `input = silu(gate) * up`, piece by piece as the rows of the pass are finished.
+    fn feed_forward(
+        &mut self,
+        ps: &mut Ps,
+        device: &mut dyn Accelerator,
+        ticket: Ticket,
+        n: usize,
+    ) -> Result<(), InferError> {
+        let width = ps.model.architecture().intermediate_size;
+        self.input.resize(self.vectors * width, 0.0);
+        let Lane {
+            vectors,
+            input,
+            output,
+            ..
+        } = self;
+        as_finished(ps, device, ticket, n, GATE_UP_PIECES, |ps, device, rows| {
+            let part = rows.start / 2..(rows.end / 2).min(width);
+            for (vector, gate_up) in output.chunks_mut(n).enumerate() {
+                device.read_rows(ticket, vector, rows.start, &mut gate_up[rows.clone()])?;
+            }
+            if !ps.model.is_shape() {
+                // A batch is shared out at once, not vector by vector.
+                let outs = input.par_chunks_mut(width);
+                outs.zip(output.par_chunks(n)).for_each(|(out, gate_up)| {
+                    silu_product(&gate_up[rows.clone()], &mut out[part.clone()]);
+                });
+            }
+            ps.clock.charge(Kernel::Collect { n: rows.len() }, *vectors);
+            ps.clock.charge(Kernel::Silu { n: part.len() }, *vectors);
+            Ok(())
+        })
+    }
+
+    /// Reads the logits and finds the largest of each vector, piece by piece as the rows of the pass are finished.
+    fn head(
+        &mut self,
+        ps: &mut Ps,
+        device: &mut dyn Accelerator,
+        ticket: Ticket,
+        n: usize,
+    ) -> Result<(), InferError> {
+        let Lane {
+            vectors,
+            logits,
+            peaks,
+            ..
+        } = self;
+        peaks.clear();
+        as_finished(ps, device, ticket, n, HEAD_PIECES, |ps, device, rows| {
+            for (vector, logits) in logits.chunks_mut(n).enumerate() {
+                device.read_rows(ticket, vector, rows.start, &mut logits[rows.clone()])?;
+                let new = peak(&logits[rows.clone()]);
+                match peaks.get_mut(vector) {
+                    Some(old) => old.join(logits, rows.start, new),
+                    None => peaks.push(new),
+                }
+            }
+            let (all, part) = (n, rows.len());
+            ps.clock.charge(Kernel::CollectPart { all, part }, *vectors);
+            ps.clock.charge(Kernel::Peak { n: part }, *vectors);
+            Ok(())
+        })
     }
 
     /// Logits by the PS, from the residual stream.
@@ -148,22 +260,30 @@ impl Lane {
         }
         let (n, k) = (a.vocab_size, a.hidden_size);
         ps.clock.charge(Kernel::MatrixF16 { n, k }, self.vectors);
+        self.peaks.clear();
+        self.peaks.extend(self.logits.chunks(n).map(peak));
+        ps.clock.charge(Kernel::Peak { n }, self.vectors);
     }
 
-    /// Logits of each position, in order.
-    pub fn logits(&self) -> impl Iterator<Item = &[f32]> {
-        self.logits.chunks(self.logits.len() / self.vectors)
+    /// Logits of each position and where they are largest, in order.
+    pub fn logits(&self) -> impl Iterator<Item = (&[f32], Peak)> {
+        let logits = self.logits.chunks(self.logits.len() / self.vectors);
+        logits.zip(self.peaks.iter().copied())
     }
 
     /// `input = norm(x)`
     fn norm(&mut self, ps: &mut Ps, weights: &[f32]) {
         let a = ps.model.architecture();
         self.input.resize(self.x.len(), 0.0);
-        let rows = self.input.chunks_mut(a.hidden_size);
-        for (x, normed) in self.x.chunks(a.hidden_size).zip(rows) {
-            rms_norm(x, weights, a.rms_norm_eps as f32, normed);
-        }
         let n = a.hidden_size;
+        let one =
+            |(x, normed): (&[f32], &mut [f32])| rms_norm(x, weights, a.rms_norm_eps as f32, normed);
+        if shares_out_vectors(self.vectors) {
+            let rows = self.input.par_chunks_mut(n);
+            self.x.par_chunks(n).zip(rows).for_each(one);
+        } else {
+            self.x.chunks(n).zip(self.input.chunks_mut(n)).for_each(one);
+        }
         ps.clock.charge(Kernel::RmsNorm { n }, self.vectors);
     }
 
@@ -184,34 +304,44 @@ impl Lane {
         let (d, heads, kv_heads) = (a.head_dim, a.num_attention_heads, a.num_key_value_heads);
         let width = a.q_width() + 2 * a.kv_width();
         self.input.resize(self.vectors * a.q_width(), 0.0);
-        let rows = self.output.chunks_mut(width);
-        let turns = self.cos.chunks(d / 2).zip(self.sin.chunks(d / 2));
-        let outs = self.input.chunks_mut(a.q_width());
-        for ((qkv, (cos, sin)), out) in rows.zip(turns).zip(outs) {
-            add(qkv, &model.layers[layer].qkv_bias);
-            let (q, kv) = qkv.split_at_mut(a.q_width());
-            let (k, v) = kv.split_at_mut(a.kv_width());
-            for head in q.chunks_mut(d).chain(k.chunks_mut(d)) {
-                rotate(head, cos, sin);
-            }
-            ps.cache.push(layer, k, v);
-            let positions = ps.cache.positions(layer);
-            let (keys, values) = (ps.cache.keys(layer), ps.cache.values(layer));
-            if !model.is_shape() {
-                attend(q, keys, values, positions, out);
-            }
-            // Each position of a batch sees one more.
-            ps.clock.charge(
-                Kernel::Attend {
-                    heads,
-                    kv_heads,
-                    d,
-                    positions,
-                    cache: format,
-                },
-                1,
-            );
+        let first = ps.cache.positions(layer) + 1;
+        let bias = &model.layers[layer].qkv_bias;
+        let one = |(qkv, (cos, sin)): (&mut [f32], (&[f32], &[f32]))| {
+            add(qkv, bias);
+            let turned = &mut qkv[..a.q_width() + a.kv_width()];
+            turned.chunks_mut(d).for_each(|head| rotate(head, cos, sin));
+        };
+        if shares_out_vectors(self.vectors) {
+            let turns = (self.cos.par_chunks(d / 2)).zip(self.sin.par_chunks(d / 2));
+            let rows = self.output.par_chunks_mut(width);
+            rows.zip(turns).for_each(one);
+        } else {
+            let turns = self.cos.chunks(d / 2).zip(self.sin.chunks(d / 2));
+            self.output.chunks_mut(width).zip(turns).for_each(one);
         }
+        self.queries.clear();
+        for qkv in self.output.chunks(width) {
+            let (q, kv) = qkv.split_at(a.q_width());
+            let (k, v) = kv.split_at(a.kv_width());
+            ps.cache.push(layer, k, v);
+            self.queries.extend_from_slice(q);
+        }
+        // Each position of a batch sees one more than the one before.
+        let (keys, values) = (ps.cache.keys(layer), ps.cache.values(layer));
+        if !model.is_shape() {
+            attend(&self.queries, heads, keys, values, first, &mut self.input);
+        }
+        ps.clock.charge(
+            Kernel::Attend {
+                queries: self.vectors,
+                heads,
+                kv_heads,
+                d,
+                positions: first,
+                cache: format,
+            },
+            1,
+        );
         for kernel in [
             Kernel::Bias { n: width },
             Kernel::Rotate {

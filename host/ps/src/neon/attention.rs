@@ -1,291 +1,355 @@
-//! Attention of up to four query heads that share a key-value head; see [`crate::attention`].
+//! Attention of the query heads that share a key-value head; see [`crate::attention`].
+//!
+//! A step of four takes seven or eight loads of left factors, four to eight of cached numbers, and 56 or 64 multiply-adds whose sums
+//! all stay in registers: loads come in batches before them, since the A53 finishes in order.
+
+use std::ops::Range;
 
 use super::intrinsics::*;
 
-use super::cache::{F16Rows, F32Rows, Q8Rows, Rows};
-use super::math::exp as exp16;
-use crate::LONG;
-use crate::attention::PART;
-use crate::cache::View;
+use super::cache::{F16s, F32s, Numbers, Q8Keys, Q8Values};
+use super::math::exp as exp_side_by_side;
+use crate::LANES;
+use crate::attention::{PART, PerHead};
+use crate::cache::{BLOCK, PIECE, VALUES, View};
 use crate::math::exp;
-use crate::vector::fold_long;
+use crate::vector::fold;
 
-/// Positions whose values stay in the first-level cache (32 KiB) while all columns of them are summed.
-const BLOCK: usize = 64;
-/// Positions whose scores are computed together.
-const PAIR: usize = 2;
+/// Sums of H heads with a piece of eight.
+type Sums<const H: usize> = [[float32x4_t; 2]; H];
 
-/// Widths of heads that have a NEON form: those of Qwen2 and Qwen2.5. Known to the compiler, a row is one
-/// straight piece of code.
-pub fn has_width(d: usize) -> bool {
-    [64, 128].contains(&d)
+/// Calls the function for as many heads.
+macro_rules! by_heads {
+    ($heads:expr, $f:ident, [$($t:ty)?], $($arg:expr),*) => {
+        match $heads {
+            1 => $f::<$($t,)? 1>($($arg),*),
+            2 => $f::<$($t,)? 2>($($arg),*),
+            3 => $f::<$($t,)? 3>($($arg),*),
+            4 => $f::<$($t,)? 4>($($arg),*),
+            5 => $f::<$($t,)? 5>($($arg),*),
+            6 => $f::<$($t,)? 6>($($arg),*),
+            7 => $f::<$($t,)? 7>($($arg),*),
+            _ => $f::<$($t,)? 8>($($arg),*),
+        }
+    };
 }
 
-/// As the portable `part`.
+/// As [`crate::attention`]'s.
 ///
 /// # Panics
-/// If the width is not one of [`has_width`].
-pub fn part(q: &[f32], d: usize, keys: View, values: View, positions: usize, out: &mut [f32]) {
-    match d {
-        64 => wide::<64>(q, keys, values, positions, out),
-        128 => wide::<128>(q, keys, values, positions, out),
-        _ => panic!("heads of width {d} have no NEON form"),
-    }
-}
-
-fn wide<const D: usize>(q: &[f32], keys: View, values: View, positions: usize, out: &mut [f32]) {
-    let heads = q.len() / D;
-    assert!(heads <= PART && q.len() == heads * D && out.len() == q.len());
-    // Scores are stored in pairs, the last perhaps beyond the last position.
-    let stride = positions.next_multiple_of(PAIR);
-    let mut p = vec![0f32; heads * stride];
-    let mut sums = [0f32; PART];
-    // SAFETY: the views hold at least `positions` rows of D numbers, which `attend` checked; p and out have
-    // their `heads` rows.
+/// If a slice is too short.
+pub fn scores(q: &[f32], keys: View, d: usize, at: Range<usize>, scale: f32, p: &mut [f32]) {
+    let (first, tiles) = (at.start / PIECE, at.len().div_ceil(PIECE));
+    let heads = q.len() / d;
+    assert!((1..=PART).contains(&heads) && d % PIECE == 0 && q.len() == heads * d);
+    let p = &mut p[..tiles * heads * PIECE];
+    let numbers = first * d * PIECE..(first + tiles) * d * PIECE;
+    // SAFETY: q, p and the tiles have their lengths, as just checked or sliced.
     unsafe {
         match keys {
             View::F32(k) => {
-                scores_of::<_, D>(heads, q, F32Rows { at: k.as_ptr() }, positions, &mut p)
+                let k = F32s {
+                    at: k[numbers].as_ptr(),
+                };
+                by_heads!(heads, score_tiles, [F32s], q, k, d, tiles, scale, p);
             }
             View::F16(k) => {
-                scores_of::<_, D>(heads, q, F16Rows { at: k.as_ptr() }, positions, &mut p)
+                let k = F16s {
+                    at: k[numbers].as_ptr(),
+                };
+                by_heads!(heads, score_tiles, [F16s], q, k, d, tiles, scale, p);
             }
             View::Q8(k, s) => {
-                let rows = Q8Rows {
-                    at: k.as_ptr(),
-                    scales: s.as_ptr(),
+                let n = d.div_ceil(BLOCK) * PIECE;
+                let k = Q8Keys {
+                    at: k[numbers].as_ptr(),
+                    scales: s[first * n..(first + tiles) * n].as_ptr(),
                 };
-                scores_of::<_, D>(heads, q, rows, positions, &mut p);
+                by_heads!(heads, score_tiles, [Q8Keys], q, k, d, tiles, scale, p);
             }
         }
-        for (sum, p) in sums.iter_mut().zip(p.chunks_exact_mut(stride)) {
-            *sum = softmax(&mut p[..positions]);
-        }
-        out.fill(0.0);
+    }
+}
+
+/// As [`crate::attention`]'s.
+///
+/// # Panics
+/// If a slice is too short.
+pub fn columns(
+    p: &[f32],
+    heads: usize,
+    values: View,
+    d: usize,
+    at: Range<usize>,
+    sums: &mut [f32],
+) {
+    let (block, within, n) = (at.start / VALUES, at.start % VALUES, at.len());
+    assert!((1..=PART).contains(&heads) && d % PIECE == 0 && sums.len() == heads * d);
+    assert!(within + n <= VALUES && p.len() >= n.next_multiple_of(LANES) * heads);
+    let numbers = block * d * VALUES..(block + 1) * d * VALUES;
+    // SAFETY: the block, p and sums have their lengths, as just checked or sliced.
+    unsafe {
         match values {
-            View::F32(v) => sums_of::<_, D>(heads, &p, F32Rows { at: v.as_ptr() }, positions, out),
-            View::F16(v) => sums_of::<_, D>(heads, &p, F16Rows { at: v.as_ptr() }, positions, out),
-            View::Q8(v, s) => {
-                let rows = Q8Rows {
-                    at: v.as_ptr(),
-                    scales: s.as_ptr(),
+            View::F32(v) => {
+                let v = F32s {
+                    at: v[numbers].as_ptr().add(within * PIECE),
                 };
-                sums_of::<_, D>(heads, &p, rows, positions, out);
+                by_heads!(heads, value_columns, [F32s], p, v, d, n, sums);
             }
-        }
-    }
-    for (out, sum) in out.chunks_exact_mut(D).zip(sums) {
-        divide(out, sum);
-    }
-}
-
-/// Each of `x`, a multiple of 16 numbers, divided by `sum`.
-#[inline(never)]
-fn divide(x: &mut [f32], sum: f32) {
-    let sum = vdupq_n_f32(sum);
-    for x in x.as_chunks_mut::<LONG>().0 {
-        // SAFETY: the array has sixteen numbers.
-        unsafe {
-            let v = [0, 1, 2, 3].map(|i| vld1q_f32(x.as_ptr().add(4 * i)));
-            for (i, v) in v.into_iter().enumerate() {
-                vst1q_f32(x.as_mut_ptr().add(4 * i), vdivq_f32(v, sum));
+            View::F16(v) => {
+                let v = F16s {
+                    at: v[numbers].as_ptr().add(within * PIECE),
+                };
+                by_heads!(heads, value_columns, [F16s], p, v, d, n, sums);
+            }
+            View::Q8(v, s) => {
+                let scales = d.div_ceil(BLOCK) * VALUES;
+                let v = Q8Values {
+                    at: v[numbers].as_ptr().add(within * PIECE),
+                    scales: s[block * scales..(block + 1) * scales].as_ptr().add(within),
+                };
+                by_heads!(heads, value_columns, [Q8Values], p, v, d, n, sums);
             }
         }
     }
 }
 
-/// Chooses the form for so many heads.
+/// `sums[h] += a[h] b` for `4 fours` steps.
 ///
 /// # Safety
-/// As [`scores`].
-unsafe fn scores_of<R: Rows, const D: usize>(
-    heads: usize,
+/// `a` must have 4 H numbers for each four steps, `b` the steps.
+#[inline(always)]
+unsafe fn product<N: Numbers, const H: usize>(
+    a: *const f32,
+    b: N,
+    fours: usize,
+    mut sums: Sums<H>,
+) -> Sums<H> {
+    for four in 0..fours {
+        // SAFETY: as the caller says.
+        let (b, a): (_, [float32x4_t; H]) = unsafe {
+            let b = b.four(four);
+            (
+                b,
+                std::array::from_fn(|h| vld1q_f32(a.add(LANES * (four * H + h)))),
+            )
+        };
+        macro_rules! step {
+            ($k:literal) => {
+                for h in 0..H {
+                    for l in 0..2 {
+                        sums[h][l] = vfmaq_laneq_f32::<$k>(sums[h][l], b[$k][l], a[h]);
+                    }
+                }
+            };
+        }
+        step!(0);
+        step!(1);
+        step!(2);
+        step!(3);
+    }
+    sums
+}
+
+/// Scores of `tiles` tiles of eight positions.
+///
+/// # Safety
+/// The tiles must be there.
+#[inline(never)]
+unsafe fn score_tiles<N: Numbers, const H: usize>(
     q: &[f32],
-    keys: R,
-    positions: usize,
+    keys: N,
+    d: usize,
+    tiles: usize,
+    scale: f32,
     p: &mut [f32],
 ) {
-    // SAFETY: as the caller says.
-    unsafe {
-        match heads {
-            1 => scores::<R, D, 1>(q, keys, positions, p),
-            2 => scores::<R, D, 2>(q, keys, positions, p),
-            3 => scores::<R, D, 3>(q, keys, positions, p),
-            _ => scores::<R, D, 4>(q, keys, positions, p),
+    for tile in 0..tiles {
+        // SAFETY: q has H rows of d numbers, and p H times eight for each tile.
+        unsafe {
+            let keys = keys.tile(tile, d);
+            let zero = [[vdupq_n_f32(0.0); 2]; H];
+            let sums = product::<N, H>(q.as_ptr(), keys, d / LANES, zero);
+            for l in 0..2 {
+                for h in 0..H {
+                    let out = p.as_mut_ptr().add(((2 * tile + l) * H + h) * LANES);
+                    vst1q_f32(out, vmulq_n_f32(sums[h][l], scale));
+                }
+            }
         }
     }
 }
 
-/// As [`scores_of`].
+/// Adds `n` positions, at most a block, to all columns.
 ///
 /// # Safety
-/// As [`weighted_sums`].
-unsafe fn sums_of<R: Rows, const D: usize>(
-    heads: usize,
+/// The positions must be there.
+#[inline(never)]
+unsafe fn value_columns<N: Numbers, const H: usize>(
     p: &[f32],
-    values: R,
-    positions: usize,
+    values: N,
+    d: usize,
+    n: usize,
     out: &mut [f32],
 ) {
-    // SAFETY: as the caller says.
-    unsafe {
-        match heads {
-            1 => weighted_sums::<R, D, 1>(p, values, positions, out),
-            2 => weighted_sums::<R, D, 2>(p, values, positions, out),
-            3 => weighted_sums::<R, D, 3>(p, values, positions, out),
-            _ => weighted_sums::<R, D, 4>(p, values, positions, out),
+    let fours = n / LANES;
+    for piece in 0..d / PIECE {
+        // SAFETY: p has H numbers for each position, and out H times eight for each piece.
+        unsafe {
+            let values = values.piece(piece);
+            let out = out.as_mut_ptr().add(piece * H * PIECE);
+            let at = |h: usize, l: usize| out.add(h * PIECE + l * LANES);
+            let mut sums: Sums<H> =
+                std::array::from_fn(|h| [vld1q_f32(at(h, 0)), vld1q_f32(at(h, 1))]);
+            sums = product::<N, H>(p.as_ptr(), values, fours, sums);
+            for h in 0..H {
+                for l in 0..2 {
+                    vst1q_f32(at(h, l), sums[h][l]);
+                }
+            }
         }
+    }
+    if n % LANES > 0 {
+        // SAFETY: as above.
+        unsafe { last_columns::<N, H>(p, values, d, n, out) }
     }
 }
 
-/// `p[h][j] = q[h] . keys[j] / sqrt(D)`: two positions at a time, so that 2 H sums are in flight; more would not
-/// fit the registers beside the rows.
+/// Of these positions those that fill no four.
 ///
 /// # Safety
-/// `keys` must have `positions` rows of D numbers, q H rows of them, p H rows of `positions` rounded up to pairs.
+/// As [`value_columns`].
 #[inline(never)]
-unsafe fn scores<R: Rows, const D: usize, const H: usize>(
-    q: &[f32],
-    keys: R,
-    positions: usize,
-    p: &mut [f32],
+unsafe fn last_columns<N: Numbers, const H: usize>(
+    p: &[f32],
+    values: N,
+    d: usize,
+    n: usize,
+    out: &mut [f32],
 ) {
-    let scale = 1.0 / (D as f32).sqrt();
-    let stride = positions.next_multiple_of(PAIR);
-    let (q, p) = (q.as_ptr(), p.as_mut_ptr());
-    for first in (0..positions).step_by(PAIR) {
-        // Beyond the last position the last one again; nobody reads its score.
-        let second = (first + 1).min(positions - 1);
-        let mut sums = [[vdupq_n_f32(0.0); PAIR]; H];
-        for i in (0..D).step_by(8) {
-            // SAFETY: both rows exist, and i + 8 <= D.
-            unsafe {
-                let k = [keys.load8::<D>(first, i), keys.load8::<D>(second, i)];
-                for half in 0..2 {
-                    for h in 0..H {
-                        let q = vld1q_f32(q.add(h * D + i + 4 * half));
-                        for l in 0..PAIR {
-                            sums[h][l] = vfmaq_f32(sums[h][l], k[l][half], q);
-                        }
+    let fours = n / LANES;
+    for piece in 0..d / PIECE {
+        // SAFETY: as there.
+        unsafe {
+            let values = values.piece(piece);
+            let out = out.as_mut_ptr().add(piece * H * PIECE);
+            for k in LANES * fours..n {
+                let v = values.one(k);
+                for h in 0..H {
+                    let p = *p.as_ptr().add((fours * H + h) * LANES + k % LANES);
+                    for l in 0..2 {
+                        let at = out.add(h * PIECE + l * LANES);
+                        vst1q_f32(at, vfmaq_n_f32(vld1q_f32(at), v[l], p));
                     }
                 }
             }
         }
-        for (h, s) in sums.into_iter().enumerate() {
-            // Two pairwise additions are the fold (s0 + s1) + (s2 + s3) of both sums.
-            let pairs = vpaddq_f32(s[0], s[1]);
-            let scaled = vmulq_n_f32(vpaddq_f32(pairs, pairs), scale);
-            // SAFETY: row h of p has room for the pair.
-            unsafe { vst1_f32(p.add(h * stride + first), vget_low_f32(scaled)) };
-        }
     }
 }
 
-/// `out[h] += sum over j of p[h][j] values[j]`: sixteen columns at a time, so that 4 H sums are in flight.
+/// As [`crate::attention`]'s.
 ///
-/// # Safety
-/// As [`scores`], with `values` for keys and out for q.
-unsafe fn weighted_sums<R: Rows, const D: usize, const H: usize>(
-    p: &[f32],
-    values: R,
-    positions: usize,
-    out: &mut [f32],
-) {
-    for first in (0..positions).step_by(BLOCK) {
-        let n = BLOCK.min(positions - first);
-        for column in (0..D).step_by(16) {
-            // SAFETY: as the caller says; column + 16 <= D.
-            unsafe { columns::<R, D, H>(p, values, first, n, column, out) };
-        }
-    }
+/// # Panics
+/// If `p` is too short.
+pub fn largest(p: &[f32], heads: usize, n: usize) -> PerHead {
+    assert!(p.len() >= n.next_multiple_of(LANES) * heads);
+    by_heads!(heads, largest_of, [], p, n)
 }
 
-/// Sixteen columns of [`weighted_sums`], positions `first .. first + n`.
+#[inline(never)]
+fn largest_of<const H: usize>(p: &[f32], n: usize) -> PerHead {
+    let mut best = [vdupq_n_f32(f32::NEG_INFINITY); H];
+    for j in 0..n / LANES {
+        for h in 0..H {
+            // SAFETY: p has n H numbers.
+            best[h] = vmaxnmq_f32(best[h], unsafe {
+                vld1q_f32(p.as_ptr().add((j * H + h) * LANES))
+            });
+        }
+    }
+    let mut out = [f32::NEG_INFINITY; PART];
+    for h in 0..H {
+        out[h] = vmaxnmvq_f32(best[h]);
+        for l in 0..n % LANES {
+            out[h] = out[h].max(p[(n / LANES * H + h) * LANES + l]);
+        }
+    }
+    out
+}
+
+/// As [`crate::attention`]'s.
 ///
-/// # Safety
-/// As there, and the columns and positions must exist.
-#[inline(never)]
-unsafe fn columns<R: Rows, const D: usize, const H: usize>(
-    p: &[f32],
-    values: R,
-    first: usize,
-    n: usize,
-    column: usize,
-    out: &mut [f32],
-) {
-    let stride = p.len() / H;
-    let mut sums = [[vdupq_n_f32(0.0); 4]; H];
-    // SAFETY: p and out have H rows; the columns and positions exist.
-    unsafe {
-        for h in 0..H {
-            for c in 0..4 {
-                sums[h][c] = vld1q_f32(out.as_ptr().add(h * D + column + 4 * c));
-            }
-        }
-        let rows: [*const f32; H] = std::array::from_fn(|h| p.as_ptr().add(h * stride + first));
-        for j in 0..n {
-            let [v0, v1] = values.load8::<D>(first + j, column);
-            let [v2, v3] = values.load8::<D>(first + j, column + 8);
-            for h in 0..H {
-                let p = *rows[h].add(j);
-                for (c, v) in [v0, v1, v2, v3].into_iter().enumerate() {
-                    sums[h][c] = vfmaq_n_f32(sums[h][c], v, p);
-                }
-            }
-        }
-        for h in 0..H {
-            for c in 0..4 {
-                vst1q_f32(out.as_mut_ptr().add(h * D + column + 4 * c), sums[h][c]);
-            }
-        }
-    }
+/// # Panics
+/// If `p` is too short.
+pub fn exponentials(p: &mut [f32], heads: usize, n: usize, max: &PerHead) -> PerHead {
+    assert!(p.len() >= n.next_multiple_of(LANES) * heads);
+    by_heads!(heads, exponentials_of, [], p, n, max)
 }
 
-/// As [`crate::attention::softmax`].
-pub fn softmax(x: &mut [f32]) -> f32 {
-    let max = largest(x);
-    exponentials(x, max)
-}
-
-/// The largest of x.
 #[inline(never)]
-fn largest(x: &[f32]) -> f32 {
-    let (whole, tail) = x.as_chunks::<LONG>();
-    let mut best = [vdupq_n_f32(f32::NEG_INFINITY); 4];
-    for x in whole {
-        for i in 0..4 {
-            // SAFETY: the array has sixteen numbers.
-            best[i] = vmaxnmq_f32(best[i], unsafe { vld1q_f32(x.as_ptr().add(4 * i)) });
-        }
-    }
-    let best = vmaxnmq_f32(vmaxnmq_f32(best[0], best[1]), vmaxnmq_f32(best[2], best[3]));
-    tail.iter().fold(vmaxnmvq_f32(best), |m, v| m.max(*v))
-}
-
-/// Each x becomes `e^(x - max)`; returns their sum in sixteen partial sums.
-#[inline(never)]
-fn exponentials(x: &mut [f32], max: f32) -> f32 {
-    let (whole, tail) = x.as_chunks_mut::<LONG>();
-    let max4 = vdupq_n_f32(max);
-    let mut sums = [vdupq_n_f32(0.0); 4];
-    for x in whole {
-        // SAFETY: the array has sixteen numbers.
+fn exponentials_of<const H: usize>(p: &mut [f32], n: usize, max: &PerHead) -> PerHead {
+    let maxima: [float32x4_t; H] = std::array::from_fn(|h| vdupq_n_f32(max[h]));
+    let mut sums = [vdupq_n_f32(0.0); H];
+    for j in 0..n / LANES {
+        // SAFETY: p has n H numbers.
         unsafe {
-            let v = [0, 1, 2, 3].map(|i| vsubq_f32(vld1q_f32(x.as_ptr().add(4 * i)), max4));
-            for (i, v) in exp16(v).into_iter().enumerate() {
-                vst1q_f32(x.as_mut_ptr().add(4 * i), v);
-                sums[i] = vaddq_f32(sums[i], v);
+            let at = p.as_mut_ptr().add(j * H * LANES);
+            let x = std::array::from_fn(|h| vsubq_f32(vld1q_f32(at.add(h * LANES)), maxima[h]));
+            let e = exp_side_by_side::<H>(x);
+            for h in 0..H {
+                vst1q_f32(at.add(h * LANES), e[h]);
+            }
+            for h in 0..H {
+                sums[h] = vaddq_f32(sums[h], e[h]);
             }
         }
     }
-    let mut p = [0f32; LONG];
-    for (i, s) in sums.into_iter().enumerate() {
-        // SAFETY: the array has sixteen places.
-        unsafe { vst1q_f32(p.as_mut_ptr().add(4 * i), s) };
+    let mut out = [0.0; PART];
+    for h in 0..H {
+        let mut lanes = [0f32; LANES];
+        // SAFETY: the array has four places.
+        unsafe { vst1q_f32(lanes.as_mut_ptr(), sums[h]) };
+        for l in 0..n % LANES {
+            let p = &mut p[(n / LANES * H + h) * LANES + l];
+            *p = exp(*p - max[h]);
+            lanes[l] += *p;
+        }
+        out[h] = fold(lanes);
     }
-    for (p, x) in p.iter_mut().zip(tail) {
-        *x = exp(*x - max);
-        *p += *x;
+    out
+}
+
+/// As [`crate::attention`]'s.
+///
+/// # Panics
+/// If a or b is too short.
+#[inline(never)]
+pub fn weigh(a: &[f32], b: &[f32], stride: usize, w: [f32; 2], out: &mut [f32]) {
+    let (pieces, tail) = out.as_chunks_mut::<PIECE>();
+    if let Some(last) = pieces.len().checked_sub(1) {
+        assert!(
+            a.len().min(b.len()) >= last * stride + PIECE,
+            "pieces to weigh"
+        );
     }
-    fold_long(p)
+    let (w0, w1) = (vdupq_n_f32(w[0]), vdupq_n_f32(w[1]));
+    for (i, out) in pieces.iter_mut().enumerate() {
+        // SAFETY: piece i is there, as just checked, and the array has eight places.
+        unsafe {
+            let (a, b, out) = (
+                a.as_ptr().add(i * stride),
+                b.as_ptr().add(i * stride),
+                out.as_mut_ptr(),
+            );
+            let (a0, a1) = (vld1q_f32(a), vld1q_f32(a.add(4)));
+            let (b0, b1) = (vld1q_f32(b), vld1q_f32(b.add(4)));
+            let (s0, s1) = (vmulq_f32(a0, w0), vmulq_f32(a1, w0));
+            vst1q_f32(out, vfmaq_f32(s0, b0, w1));
+            vst1q_f32(out.add(4), vfmaq_f32(s1, b1, w1));
+        }
+    }
+    let rest = pieces.len() * stride;
+    for (l, o) in tail.iter_mut().enumerate() {
+        *o = b[rest + l].mul_add(w[1], a[rest + l] * w[0]);
+    }
 }

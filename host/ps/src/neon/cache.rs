@@ -1,10 +1,10 @@
-//! Conversions of the key-value cache, and its rows as attention reads them; see [`crate::cache`].
+//! Conversions of the key-value cache, and its numbers as attention reads them; see [`crate::cache`].
 
 use super::intrinsics::*;
 
 use half::f16;
 
-use crate::cache::BLOCK;
+use crate::cache::{BLOCK, PIECE, VALUES};
 
 /// As [`crate::cache::narrow`].
 #[inline(never)]
@@ -40,71 +40,179 @@ pub fn widen(x: &[f16], out: &mut [f32]) {
     }
 }
 
-/// Cached rows whose numbers come out in FP32, exactly as in the portable form.
-pub trait Rows: Copy {
-    /// Numbers `i .. i + 8` of row `j`.
+/// Cached numbers that come out in FP32, exactly as in the portable form: pieces of eight, step after step.
+pub trait Numbers: Copy {
+    /// Steps `4 four .. 4 four + 4`.
     ///
     /// # Safety
-    /// The row must exist and have D numbers, and `i` be a multiple of 8 below D.
-    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2];
+    /// They must be there.
+    unsafe fn four(self, four: usize) -> [[float32x4_t; 2]; 4];
+
+    /// Step `k`.
+    ///
+    /// # Safety
+    /// It must be there.
+    unsafe fn one(self, k: usize) -> [float32x4_t; 2];
+
+    /// Tile `tile` of keys from here, `d` steps each.
+    ///
+    /// # Safety
+    /// It must be there.
+    unsafe fn tile(self, tile: usize, d: usize) -> Self;
+
+    /// Columns `8 piece ..` of a block of values.
+    ///
+    /// # Safety
+    /// They must be there.
+    unsafe fn piece(self, piece: usize) -> Self;
 }
 
-/// Rows of FP32.
+/// FP32.
 #[derive(Clone, Copy)]
-pub struct F32Rows {
+pub struct F32s {
     /// The first number.
     pub at: *const f32,
 }
 
-/// Rows of FP16.
+/// FP16.
 #[derive(Clone, Copy)]
-pub struct F16Rows {
+pub struct F16s {
     /// The first number.
     pub at: *const f16,
 }
 
-/// Rows of blocks of bytes.
+/// Keys in bytes: a scale for each position and block of numbers.
 #[derive(Clone, Copy)]
-pub struct Q8Rows {
+pub struct Q8Keys {
     /// The first byte.
     pub at: *const i8,
-    /// The first scale.
+    /// The first of eight scales.
     pub scales: *const f32,
 }
 
-impl Rows for F32Rows {
+/// Values in bytes: a scale for each position and block of columns.
+#[derive(Clone, Copy)]
+pub struct Q8Values {
+    /// The first byte.
+    pub at: *const i8,
+    /// The scale of the first position.
+    pub scales: *const f32,
+}
+
+macro_rules! places {
+    ($($scales:ident)?) => {
+        #[inline(always)]
+        unsafe fn tile(self, tile: usize, d: usize) -> Self {
+            // SAFETY: the caller vouches for the tile.
+            unsafe {
+                Self {
+                    at: self.at.add(tile * d * PIECE),
+                    $($scales: self.$scales.add(tile * d.div_ceil(BLOCK) * PIECE),)?
+                }
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn piece(self, piece: usize) -> Self {
+            // SAFETY: the caller vouches for the columns.
+            unsafe {
+                Self {
+                    at: self.at.add(piece * VALUES * PIECE),
+                    $($scales: self.$scales.add(piece * PIECE / BLOCK * VALUES),)?
+                }
+            }
+        }
+    };
+}
+
+impl Numbers for F32s {
     #[inline(always)]
-    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2] {
-        // SAFETY: the caller vouches for the eight numbers.
+    unsafe fn four(self, four: usize) -> [[float32x4_t; 2]; 4] {
+        // SAFETY: the caller vouches for the steps.
+        std::array::from_fn(|k| unsafe { self.one(4 * four + k) })
+    }
+
+    #[inline(always)]
+    unsafe fn one(self, k: usize) -> [float32x4_t; 2] {
+        // SAFETY: the caller vouches for the step.
         unsafe {
-            let at = self.at.add(j * D + i);
+            let at = self.at.add(k * PIECE);
             [vld1q_f32(at), vld1q_f32(at.add(4))]
         }
     }
+
+    places!();
 }
 
-impl Rows for F16Rows {
+impl Numbers for F16s {
     #[inline(always)]
-    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2] {
-        // SAFETY: the caller vouches for the eight numbers.
+    unsafe fn four(self, four: usize) -> [[float32x4_t; 2]; 4] {
+        // SAFETY: the caller vouches for the steps.
+        std::array::from_fn(|k| unsafe { self.one(4 * four + k) })
+    }
+
+    #[inline(always)]
+    unsafe fn one(self, k: usize) -> [float32x4_t; 2] {
+        // SAFETY: the caller vouches for the step.
         unsafe {
-            let h = vreinterpretq_f16_u16(vld1q_u16(self.at.add(j * D + i).cast()));
+            let h = vreinterpretq_f16_u16(vld1q_u16(self.at.add(k * PIECE).cast()));
             [vcvt_f32_f16(vget_low_f16(h)), vcvt_high_f32_f16(h)]
         }
     }
+
+    places!();
 }
 
-impl Rows for Q8Rows {
+/// Eight bytes as numbers.
+///
+/// # Safety
+/// They must be there.
+#[inline(always)]
+unsafe fn bytes(at: *const i8) -> [float32x4_t; 2] {
+    // SAFETY: as the caller says.
+    let q = vmovl_s8(unsafe { vld1_s8(at) });
+    let low = vcvtq_f32_s32(vmovl_s16(vget_low_s16(q)));
+    [low, vcvtq_f32_s32(vmovl_high_s16(q))]
+}
+
+impl Numbers for Q8Keys {
     #[inline(always)]
-    unsafe fn load8<const D: usize>(self, j: usize, i: usize) -> [float32x4_t; 2] {
-        // SAFETY: the caller vouches for the eight numbers, and every block of a row has its scale.
+    unsafe fn four(self, four: usize) -> [[float32x4_t; 2]; 4] {
+        // SAFETY: the caller vouches for the steps.
+        std::array::from_fn(|k| unsafe { self.one(4 * four + k) })
+    }
+
+    #[inline(always)]
+    unsafe fn one(self, k: usize) -> [float32x4_t; 2] {
+        // SAFETY: the caller vouches for the step, and every block has its eight scales.
         unsafe {
-            let q = vmovl_s8(vld1_s8(self.at.add(j * D + i)));
-            let s = vld1q_dup_f32(self.scales.add(j * D.div_ceil(BLOCK) + i / BLOCK));
+            let q = bytes(self.at.add(k * PIECE));
+            let s = self.scales.add(k / BLOCK * PIECE);
             [
-                vmulq_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(q))), s),
-                vmulq_f32(vcvtq_f32_s32(vmovl_high_s16(q)), s),
+                vmulq_f32(q[0], vld1q_f32(s)),
+                vmulq_f32(q[1], vld1q_f32(s.add(4))),
             ]
         }
     }
+
+    places!(scales);
+}
+
+impl Numbers for Q8Values {
+    #[inline(always)]
+    unsafe fn four(self, four: usize) -> [[float32x4_t; 2]; 4] {
+        // SAFETY: the caller vouches for the steps.
+        std::array::from_fn(|k| unsafe { self.one(4 * four + k) })
+    }
+
+    #[inline(always)]
+    unsafe fn one(self, k: usize) -> [float32x4_t; 2] {
+        // SAFETY: the caller vouches for the step, and every position has its scale.
+        unsafe {
+            let s = vld1q_dup_f32(self.scales.add(k));
+            bytes(self.at.add(k * PIECE)).map(|q| vmulq_f32(q, s))
+        }
+    }
+
+    places!(scales);
 }

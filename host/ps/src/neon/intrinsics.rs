@@ -37,6 +37,8 @@ safe! {
     vfmaq_f32(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t;
     vfmsq_f32(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t;
     vfmaq_n_f32(a: float32x4_t, b: float32x4_t, c: f32) -> float32x4_t;
+    vfmaq_laneq_f32<const LANE>(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t;
+    vrecpsq_f32(a: float32x4_t, b: float32x4_t) -> float32x4_t;
     vcgtq_f32(a: float32x4_t, b: float32x4_t) -> uint32x4_t;
     vcaleq_f32(a: float32x4_t, b: float32x4_t) -> uint32x4_t;
     vbslq_f32(a: uint32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t;

@@ -4,7 +4,7 @@ use super::intrinsics::*;
 
 use macromac_format::TILE;
 
-use super::math::{SIDE, V4, exp};
+use super::math::{SIDE, V4, sigmoid};
 use crate::vector::{Peak, fold, fold_long, silu};
 use crate::{LANES, LONG};
 
@@ -87,16 +87,15 @@ pub fn add(y: &mut [f32], x: &[f32]) {
 pub fn silu_product(gate_up: &[f32], h: &mut [f32]) {
     let (pairs, _) = gate_up.as_chunks::<{ 2 * LONG }>();
     let (whole, tail) = h.as_chunks_mut::<LONG>();
-    let one = vdupq_n_f32(1.0);
     for (h, gu) in whole.iter_mut().zip(pairs) {
         // Gate tile, up tile, gate tile, up tile: four numbers a vector.
         // SAFETY: the array has room for the eight loads.
         let at = |i: usize| unsafe { vld1q_f32(gu.as_ptr().add(LANES * i)) };
         let (g, u) = ([at(0), at(1), at(4), at(5)], [at(2), at(3), at(6), at(7)]);
-        let e = exp(g.map(|g| vnegq_f32(g)));
+        let s = sigmoid(g);
         store(
             h,
-            [0, 1, 2, 3].map(|i| vmulq_f32(vdivq_f32(g[i], vaddq_f32(one, e[i])), u[i])),
+            [0, 1, 2, 3].map(|i| vmulq_f32(vmulq_f32(g[i], s[i]), u[i])),
         );
     }
     let rest = &gate_up[whole.len() * 2 * LONG..];

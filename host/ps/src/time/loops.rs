@@ -49,28 +49,23 @@ pub const LOOPS: &[LoopSpec] = &[
     spec(
         "silu_product",
         &["4neon6vector12silu_product"],
-        ("fdiv", 4.0),
+        ("shl", 4.0),
         "number",
     ),
     spec("peak", &["4neon6vector4peak"], ("fcmgt", 4.0), "logit"),
     spec(
         "largest",
-        &["4neon9attention7largest"],
+        &["4neon9attention10largest_of", "Kj7_"],
         ("fmaxnm", 4.0),
         "score",
     ),
     spec(
         "exponentials",
-        &["4neon9attention12exponentials"],
-        ("shl", 2.0),
+        &["4neon9attention15exponentials_of", "Kj7_"],
+        ("shl", 4.0),
         "score",
     ),
-    spec(
-        "divide",
-        &["4neon9attention6divide"],
-        ("fdiv", 4.0),
-        "number",
-    ),
+    spec("weigh", &["4neon9attention5weigh"], ("fmla", 4.0), "number"),
     spec(
         "narrow_f16",
         &["4neon5cache6narrow"],
@@ -90,38 +85,146 @@ pub const LOOPS: &[LoopSpec] = &[
         "number",
     ),
     spec(
+        "every_eighth",
+        &["ps5cache12every_eighth", "f16"],
+        ("strh", 1.0),
+        "number",
+    ),
+    spec(
         "scores_f32",
-        &["9attention6scores", "7F32Rows", "Kj40_Kj4_"],
+        &["9attention11score_tiles", "4F32s", "Kj7_"],
         ("fmla", 4.0),
         "multiply-add",
     ),
     spec(
         "scores_f16",
-        &["9attention6scores", "7F16Rows", "Kj40_Kj4_"],
+        &["9attention11score_tiles", "4F16s", "Kj7_"],
         ("fmla", 4.0),
         "multiply-add",
     ),
     spec(
         "scores_q8",
-        &["9attention6scores", "6Q8Rows", "Kj40_Kj4_"],
+        &["9attention11score_tiles", "6Q8Keys", "Kj7_"],
         ("fmla", 4.0),
         "multiply-add",
     ),
     spec(
         "columns_f32",
-        &["9attention7columns", "7F32Rows", "Kj40_Kj4_"],
+        &["9attention13value_columns", "4F32s", "Kj7_"],
         ("fmla", 4.0),
         "multiply-add",
     ),
     spec(
         "columns_f16",
-        &["9attention7columns", "7F16Rows", "Kj40_Kj4_"],
+        &["9attention13value_columns", "4F16s", "Kj7_"],
         ("fmla", 4.0),
         "multiply-add",
     ),
     spec(
         "columns_q8",
-        &["9attention7columns", "6Q8Rows", "Kj40_Kj4_"],
+        &["9attention13value_columns", "8Q8Values", "Kj7_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "scores_f32_2",
+        &["9attention11score_tiles", "4F32s", "Kj2_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "scores_f16_2",
+        &["9attention11score_tiles", "4F16s", "Kj2_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "scores_q8_2",
+        &["9attention11score_tiles", "6Q8Keys", "Kj2_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_f32_2",
+        &["9attention13value_columns", "4F32s", "Kj2_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_f16_2",
+        &["9attention13value_columns", "4F16s", "Kj2_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_q8_2",
+        &["9attention13value_columns", "8Q8Values", "Kj2_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "largest_2",
+        &["4neon9attention10largest_of", "Kj2_"],
+        ("fmaxnm", 4.0),
+        "score",
+    ),
+    spec(
+        "exponentials_2",
+        &["4neon9attention15exponentials_of", "Kj2_"],
+        ("shl", 4.0),
+        "score",
+    ),
+    spec(
+        "scores_f32_4",
+        &["9attention11score_tiles", "4F32s", "Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "scores_f16_4",
+        &["9attention11score_tiles", "4F16s", "Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "scores_q8_4",
+        &["9attention11score_tiles", "6Q8Keys", "Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_f32_4",
+        &["9attention13value_columns", "4F32s", "Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_f16_4",
+        &["9attention13value_columns", "4F16s", "Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "columns_q8_4",
+        &["9attention13value_columns", "8Q8Values", "Kj4_"],
+        ("fmla", 4.0),
+        "multiply-add",
+    ),
+    spec(
+        "largest_4",
+        &["4neon9attention10largest_of", "Kj4_"],
+        ("fmaxnm", 4.0),
+        "score",
+    ),
+    spec(
+        "exponentials_4",
+        &["4neon9attention15exponentials_of", "Kj4_"],
+        ("shl", 4.0),
+        "score",
+    ),
+    spec(
+        "last_columns",
+        &["9attention12last_columns", "4F16s", "Kj7_"],
         ("fmla", 4.0),
         "multiply-add",
     ),
@@ -146,6 +249,8 @@ pub struct Found {
     pub body: Vec<String>,
     /// Elements that a pass handles.
     pub elements: f64,
+    /// The next loop around it, with one pass of it inside; empty if there is none.
+    pub around: Vec<String>,
 }
 
 /// Finds a loop in the assembly of the crate.
@@ -162,7 +267,8 @@ pub fn find(asm: &str, spec: &LoopSpec) -> Result<Found, String> {
     let count = |range: (usize, usize)| {
         function[range.0..=range.1]
             .iter()
-            .filter(|l| mnemonic(l) == Some(spec.counted.0) && is_vector(l))
+            .filter(|l| mnemonic(l) == Some(spec.counted.0))
+            .filter(|l| spec.counted.1 == 1.0 || is_vector(l))
             .count()
     };
     let loops = loops(&function);
@@ -175,6 +281,10 @@ pub fn find(asm: &str, spec: &LoopSpec) -> Result<Found, String> {
         .max_by_key(|r| count(*r))
         .filter(|r| count(*r) > 0)
         .ok_or_else(|| format!("{}: no loop with {}", spec.name, spec.counted.0))?;
+    let around = loops
+        .iter()
+        .filter(|a| **a != best && a.0 <= best.0 && a.1 >= best.1)
+        .min_by_key(|a| a.1 - a.0);
     let instructions = |lines: &[&str]| -> Vec<String> {
         lines
             .iter()
@@ -185,6 +295,7 @@ pub fn find(asm: &str, spec: &LoopSpec) -> Result<Found, String> {
     Ok(Found {
         body: instructions(&function[best.0..=best.1]),
         elements: count(best) as f64 * spec.counted.1,
+        around: around.map_or(Vec::new(), |a| instructions(&function[a.0..=a.1])),
     })
 }
 
@@ -236,7 +347,7 @@ fn mnemonic(line: &str) -> Option<&str> {
     (!skip).then_some(word)
 }
 
-/// Whether the first operand is a vector register: `v` for the most part, `q` never is counted.
+/// Whether the first operand is a vector register (`v`); an instruction that stands for one element need not have one.
 fn is_vector(line: &str) -> bool {
     line.split_whitespace()
         .nth(1)
@@ -273,6 +384,8 @@ _R4neon6vector3add:
         assert_eq!(found.elements, 8.0);
         assert_eq!(found.body.len(), 5);
         assert_eq!(found.body[4], "b.ne .LBB0_2");
+        assert_eq!(found.around.len(), 7);
+        assert_eq!(found.around[0], "ldr x9, [x0]");
     }
 
     #[test]

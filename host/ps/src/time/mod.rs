@@ -24,7 +24,7 @@ pub mod table;
 use std::time::Duration;
 
 use crate::attention;
-use crate::cache::CacheType;
+use crate::cache::{CacheType, PIECE, VALUES};
 use table::Table;
 
 /// Clock of the A53 cores of the KV260's K26 in Hz (data sheet: 1.333 GHz).
@@ -48,6 +48,11 @@ pub const LINE: usize = 64;
 /// Cycles of one double-precision angle ([`crate::rotary::angles`]): 17 divisions of 29 cycles (Arm's
 /// optimization guide of the A55, the A53's has none) that depend on one another two by two, and 40 operations of 4 to 8.
 pub const ANGLE_CYCLES: f64 = 700.0;
+
+/// Whether the short kernels of a batch of so many vectors are shared out, each vector to one thread: for fewer it would not pay.
+pub fn shares_out_vectors(vectors: usize) -> bool {
+    vectors >= CORES
+}
 
 /// Whether the PL sees the caches of the cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,15 +121,17 @@ pub enum Kernel {
         /// Format of the cache.
         cache: CacheType,
     },
-    /// Attention of one position.
+    /// Attention of neighbouring positions: one launch for all of them, `charge`'s vectors being 1.
     Attend {
+        /// Positions that attend.
+        queries: usize,
         /// Query heads.
         heads: usize,
         /// Key-value heads.
         kv_heads: usize,
         /// Width of a head.
         d: usize,
-        /// Positions attended to.
+        /// Positions that the first attends to; each further one sees one more.
         positions: usize,
         /// Format of the cache.
         cache: CacheType,
@@ -148,6 +155,13 @@ pub enum Kernel {
     Collect {
         /// Numbers.
         n: usize,
+    },
+    /// `part` results of `all`, the others coming by themselves.
+    CollectPart {
+        /// Numbers in all.
+        all: usize,
+        /// Numbers of this part.
+        part: usize,
     },
     /// An FP16 matrix [n, k] times a vector.
     MatrixF16 {
@@ -202,6 +216,8 @@ struct Work {
     shared_bytes: usize,
     /// Whether the kernel is shared out to all cores.
     shared_out: bool,
+    /// Whether the vectors of a batch are, one to a core, where there are enough of them.
+    by_vector: bool,
     /// Bytes whose lines are cleaned or invalidated.
     maintained: usize,
 }
@@ -230,16 +246,23 @@ impl PsTime {
         let seconds = match self.profile {
             Profile::Paper => paper(kernel) * vectors as f64,
             Profile::Derived | Profile::Successor => {
-                let (threads, bandwidth, barrier) = if work.shared_out {
-                    (CORES as f64, BANDWIDTH, BARRIER)
+                let by_vector = work.by_vector && shares_out_vectors(vectors);
+                // What the slowest core does, in vectors.
+                let slowest = match (work.shared_out, by_vector) {
+                    (true, _) => vectors as f64 / CORES as f64,
+                    (false, true) => vectors.div_ceil(CORES) as f64,
+                    (false, false) => vectors as f64,
+                };
+                let (bandwidth, barrier) = if work.shared_out || by_vector {
+                    (BANDWIDTH, BARRIER)
                 } else {
-                    (1.0, BANDWIDTH_OF_ONE, 0.0)
+                    (BANDWIDTH_OF_ONE, 0.0)
                 };
                 let lines = match self.coherency {
                     Coherency::Coherent => 0,
                     Coherency::NonCoherent => (work.maintained * vectors).div_ceil(LINE),
                 };
-                let cycles = work.cycles * vectors as f64 / threads;
+                let cycles = work.cycles * slowest;
                 (cycles / CLOCK_HZ)
                     .max(bytes as f64 / bandwidth)
                     .max(LAUNCH)
@@ -253,9 +276,10 @@ impl PsTime {
         }
     }
 
-    /// Whether all cores work on a kernel, or one.
-    pub fn is_shared_out(&self, kernel: Kernel) -> bool {
-        self.work(kernel).shared_out
+    /// Whether all cores work on a kernel for so many vectors, or one.
+    pub fn is_shared_out(&self, kernel: Kernel, vectors: usize) -> bool {
+        let work = self.work(kernel);
+        work.shared_out || work.by_vector && shares_out_vectors(vectors)
     }
 
     /// Cycles an element of a loop.
@@ -277,20 +301,24 @@ impl PsTime {
                 ..Work::default()
             },
             Kernel::RmsNorm { n } => Work {
+                by_vector: true,
                 cycles: n as f64 * (each("sum_squares") + each("scale_weighted")),
                 shared_bytes: 4 * n,
                 ..Work::default()
             },
             Kernel::Add { n } => Work {
+                by_vector: true,
                 cycles: n as f64 * each("add"),
                 ..Work::default()
             },
             Kernel::Bias { n } => Work {
+                by_vector: true,
                 cycles: n as f64 * each("add"),
                 shared_bytes: 4 * n,
                 ..Work::default()
             },
             Kernel::Rotate { heads, d } => Work {
+                by_vector: true,
                 cycles: (heads * d) as f64 * each("rotate"),
                 ..Work::default()
             },
@@ -300,17 +328,20 @@ impl PsTime {
                         CacheType::F32 => each("add"),
                         CacheType::F16 => each("narrow_f16"),
                         CacheType::Q8 => each("quantize"),
-                    },
+                    }
+                    // Half of the rows are keys, whose numbers go to places apart.
+                    + (rows * d) as f64 / 2.0 * each("every_eighth"),
                 bytes: rows * cache.row_bytes(d),
                 ..Work::default()
             },
             Kernel::Attend {
+                queries,
                 heads,
                 kv_heads,
                 d,
                 positions,
                 cache,
-            } => self.attention(heads, kv_heads, d, positions, cache),
+            } => self.attention(queries, [heads, kv_heads], d, positions, cache),
             Kernel::Silu { n } => Work {
                 cycles: n as f64 * each("silu_product"),
                 shared_out: n >= crate::vector::SILU_SHARED_FROM,
@@ -329,11 +360,12 @@ impl PsTime {
                 maintained: 4 * n,
                 ..Work::default()
             },
-            Kernel::Collect { n } => Work {
-                cycles: n as f64 * each("add"),
+            Kernel::Collect { n } => self.work(Kernel::CollectPart { all: n, part: n }),
+            Kernel::CollectPart { all, part } => Work {
+                cycles: part as f64 * each("add"),
                 // Where the copy does not fit the second-level cache beside all else, it goes back to DDR.
-                bytes: if n > 64 * 1024 { 8 * n } else { 4 * n },
-                maintained: 4 * n,
+                bytes: if all > 64 * 1024 { 8 * part } else { 4 * part },
+                maintained: 4 * part,
                 ..Work::default()
             },
             Kernel::MatrixF16 { n, k } => Work {
@@ -353,42 +385,70 @@ impl PsTime {
 
     fn attention(
         &self,
-        heads: usize,
-        kv_heads: usize,
+        queries: usize,
+        [heads, kv_heads]: [usize; 2],
         d: usize,
         positions: usize,
         cache: CacheType,
     ) -> Work {
+        let successor = self.profile == Profile::Successor;
         let format = match cache {
             CacheType::F32 => "f32",
             CacheType::F16 => "f16",
             CacheType::Q8 => "q8",
         };
-        let of = |what: &str| self.cycles(&format!("{what}_{format}"));
-        // Cycles of a part of h heads at one position. The table has the loops for four heads; a part of fewer
-        // still loads and widens each row, so it is charged as one of four.
-        let row = attention::PART as f64 * d as f64 * (of("scores") + of("columns"));
-        let softmax = self.cycles("largest") + self.cycles("exponentials");
-        let cost = |h: usize| {
-            positions as f64 * (row + h as f64 * softmax) + (h * d) as f64 * self.cycles("divide")
+        // The table has the loops for two, four and seven heads; a part is charged as the next of them, eight heads by the loop of seven.
+        let of = |what: &str, h: usize| match h {
+            0..=2 => (2, format!("{what}_2")),
+            3..=4 => (4, format!("{what}_4")),
+            _ => (h.max(7), what.to_owned()),
+        };
+        let each = |what: &str, h: usize| {
+            let (h, name) = of(what, h);
+            h as f64 * self.cycles(&name)
+        };
+        let product = |what: &str, h: usize, n: usize, times: usize| {
+            let what = format!("{what}_{format}");
+            let around = self.table.around(&of(&what, h).1, successor);
+            (n * d) as f64 * each(&what, h) + times as f64 * around
+        };
+        // Cycles of a part of h heads over n positions: one tile of scores is eight positions, one of sums eight columns of a block.
+        let cost = |h: usize, n: usize| {
+            let tiles = n.div_ceil(PIECE);
+            let columns = n.div_ceil(VALUES) * d.div_ceil(PIECE);
+            product("scores", h, tiles * PIECE, tiles)
+                + product("columns", h, n, columns)
+                // Three positions that fill no four, charged always.
+                + (h * 3 * d) as f64 * self.cycles("last_columns")
+                + n as f64 * (each("largest", h) + each("exponentials", h))
         };
         let mut threads = vec![0f64; CORES];
         for h in (0..kv_heads).flat_map(|_| attention::parts(heads / kv_heads)) {
-            let least = (0..CORES)
-                .min_by(|a, b| threads[*a].total_cmp(&threads[*b]))
-                .expect("there are cores");
-            threads[least] += cost(h);
+            for half in 0..2 {
+                let one = |i: usize| match attention::halves(positions + i)[half].len() {
+                    0 => 0.0,
+                    n => cost(h, n) + (h * d) as f64 * self.cycles("add"),
+                };
+                let least = (0..CORES)
+                    .min_by(|a, b| threads[*a].total_cmp(&threads[*b]))
+                    .expect("there are cores");
+                threads[least] += (0..queries).map(one).sum::<f64>();
+            }
         }
-        let shared_out = attention::is_shared_out(heads * d, positions);
+        let shared_out = attention::is_shared_out(queries * heads * d, positions);
         let all: f64 = threads.iter().sum();
         let slowest = threads.into_iter().fold(0.0, f64::max);
+        // The halves meet on one thread.
+        let meet = (queries * heads * d) as f64 * self.cycles("weigh");
+        let cycles = if shared_out {
+            (slowest + meet) * CORES as f64
+        } else {
+            all + meet
+        };
         Work {
-            cycles: if shared_out {
-                slowest * CORES as f64
-            } else {
-                all
-            },
-            bytes: 2 * kv_heads * positions * cache.row_bytes(d),
+            cycles,
+            // Read once for all queries.
+            bytes: 2 * kv_heads * (positions + queries - 1) * cache.row_bytes(d),
             shared_out,
             ..Work::default()
         }
@@ -405,7 +465,9 @@ fn paper(kernel: Kernel) -> f64 {
         Kernel::RmsNorm { n } => us(25.0 / 2.0 + 32.0 / 2.0, n, 896),
         Kernel::Bias { n } => us(35.0, n, 1152),
         Kernel::Rotate { heads, d } => us(87.0, heads * d, 16 * 64),
-        Kernel::Attend { heads, d, .. } => us(42.0, heads * d, 14 * 64),
+        Kernel::Attend {
+            queries, heads, d, ..
+        } => us(42.0, queries * heads * d, 14 * 64),
         Kernel::Silu { n } => us(278.0, n, 4864),
         Kernel::MatrixF16 { n, k } | Kernel::MatrixF32 { n, k } => us(
             1815.0 + 839.0 + 8148.0 + 4651.0,
@@ -416,7 +478,8 @@ fn paper(kernel: Kernel) -> f64 {
         | Kernel::Push { .. }
         | Kernel::Peak { .. }
         | Kernel::Submit { .. }
-        | Kernel::Collect { .. } => 0.0,
+        | Kernel::Collect { .. }
+        | Kernel::CollectPart { .. } => 0.0,
     }
 }
 
@@ -434,6 +497,7 @@ mod tests {
         assert_eq!(tiny.time, Duration::from_micros(1));
         let attend = |positions, cache| {
             let kernel = Kernel::Attend {
+                queries: 1,
                 heads: 14,
                 kv_heads: 2,
                 d: 64,
@@ -475,7 +539,7 @@ mod tests {
     #[test]
     fn the_paper_profile_adds_up_to_table_one() {
         let p = PsTime::new(Profile::Paper, Coherency::Coherent);
-        let total: Duration = report::layer(1, CacheType::F32)
+        let total: Duration = report::layer(1, 1, CacheType::F32)
             .into_iter()
             .chain(report::layer_matrices())
             .map(|k| p.charge(k, 1).time)

@@ -18,8 +18,8 @@ const QKV: usize = (HEADS + 2 * KV_HEADS) * D;
 /// Weights of the matrices of a layer.
 pub const LAYER_WEIGHTS: usize = HIDDEN * (QKV + HIDDEN + 3 * FFN);
 
-/// What the PS does in a layer, `positions` being in the cache with the token itself.
-pub fn layer(positions: usize, cache: CacheType) -> Vec<Kernel> {
+/// What the PS does in a layer for `queries` tokens, `positions` being in the cache with the first of them.
+pub fn layer(positions: usize, queries: usize, cache: CacheType) -> Vec<Kernel> {
     vec![
         Kernel::RmsNorm { n: HIDDEN },
         Kernel::Submit { n: HIDDEN },
@@ -35,6 +35,7 @@ pub fn layer(positions: usize, cache: CacheType) -> Vec<Kernel> {
             cache,
         },
         Kernel::Attend {
+            queries,
             heads: HEADS,
             kv_heads: KV_HEADS,
             d: D,
@@ -91,8 +92,8 @@ pub fn name(kernel: Kernel) -> &'static str {
         Kernel::Silu { .. } => "SiLU x up",
         Kernel::Peak { .. } => "largest logit",
         Kernel::Submit { .. } => "activations out",
-        Kernel::Collect { n: VOCAB } => "logits in",
-        Kernel::Collect { .. } => "results in",
+        Kernel::Collect { n: VOCAB } | Kernel::CollectPart { all: VOCAB, .. } => "logits in",
+        Kernel::Collect { .. } | Kernel::CollectPart { .. } => "results in",
         Kernel::MatrixF16 { .. } | Kernel::MatrixF32 { .. } => "matrices",
     }
 }
@@ -116,10 +117,10 @@ pub fn token(
             None => rows.push((name(kernel), charge)),
         }
     };
-    for kernel in layer(context + 1, cache) {
+    for kernel in layer(context + 1, batch, cache) {
         match kernel {
-            // Every vector has a launch of its own: their contexts differ.
-            Kernel::Attend { .. } => add(kernel, (LAYERS * batch) as u32, 1),
+            // One launch for all of them.
+            Kernel::Attend { .. } => add(kernel, LAYERS as u32, 1),
             _ => add(kernel, LAYERS as u32, batch),
         }
     }
@@ -145,7 +146,7 @@ pub fn total(rows: &[(&'static str, Charge)]) -> Charge {
 /// Tokens a second of the PS alone, with FP32 matrices: layers, and the output matrix where `with_head`.
 pub fn alone(ps: &PsTime, with_head: bool) -> f64 {
     let mut seconds = 0.0;
-    let layer = layer(128, CacheType::F32);
+    let layer = layer(128, 1, CacheType::F32);
     let own = |k: &Kernel| !matches!(k, Kernel::Submit { .. } | Kernel::Collect { .. });
     for k in layer.into_iter().filter(own).chain(layer_matrices()) {
         seconds += ps.charge(k, 1).time.as_secs_f64() * LAYERS as f64;
@@ -244,6 +245,7 @@ fn table_one(out: &mut String, ps: &PsTime) -> std::fmt::Result {
     let bound = |n: usize| (4 * n) as f64 / BANDWIDTH * 1e6;
     let attend = |positions| {
         us(Kernel::Attend {
+            queries: 1,
             heads: HEADS,
             kv_heads: KV_HEADS,
             d: D,

@@ -34,6 +34,10 @@ pub struct Row {
     pub cycles_per_element: f64,
     /// Cycles of a pass by the model of the A53's successor, for comparison.
     pub cycles_on_a55: f64,
+    /// Cycles of a pass of the loop around it, besides one pass of it: what it costs to begin and end. 0 where that is not charged.
+    pub around: f64,
+    /// The same by the successor's model.
+    pub around_on_a55: f64,
 }
 
 impl Table {
@@ -42,18 +46,34 @@ impl Table {
         serde_json::from_str(include_str!("table.json")).expect("the committed table is valid")
     }
 
+    fn row(&self, name: &str) -> &Row {
+        let row = self.loops.iter().find(|r| r.name == name);
+        row.unwrap_or_else(|| panic!("the PS time table has no loop {name}; run make ps-table"))
+    }
+
     /// Cycles an element of a loop, on the A53 or by its successor's model.
     ///
     /// # Panics
     /// If the table has no such loop: `make ps-table` was not run after the loop was named.
     pub fn cycles(&self, name: &str, successor: bool) -> f64 {
-        let row = self.loops.iter().find(|r| r.name == name);
-        let row = row
-            .unwrap_or_else(|| panic!("the PS time table has no loop {name}; run make ps-table"));
+        let row = self.row(name);
         if successor {
             row.cycles_on_a55 / row.elements
         } else {
             row.cycles_per_element
+        }
+    }
+
+    /// Cycles of beginning and ending a loop once.
+    ///
+    /// # Panics
+    /// As [`Table::cycles`].
+    pub fn around(&self, name: &str, successor: bool) -> f64 {
+        let row = self.row(name);
+        if successor {
+            row.around_on_a55
+        } else {
+            row.around
         }
     }
 }
