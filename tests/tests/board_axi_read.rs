@@ -55,7 +55,9 @@ fn reads_deliver_what_memory_holds() {
             for beat in 0..beats {
                 let got = take(&mut lab, &mut slave, seed % 3);
                 let mut bytes = [0; 16];
-                lab.memory.read(address + 16 * u64::from(beat), &mut bytes);
+                lab.space
+                    .memory
+                    .read(address + 16 * u64::from(beat), &mut bytes);
                 let expected: Vec<u8> = got.data.iter().flat_map(|w| w.to_le_bytes()).collect();
                 assert_eq!(bytes[..], expected[..]);
                 assert_eq!((got.response, got.last), (0, beat + 1 == beats));

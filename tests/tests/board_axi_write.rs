@@ -64,7 +64,7 @@ fn writes_arrive_with_their_response() {
         assert_eq!(script.responses, [0, 0]);
         let mut bytes = [0; 4];
         for (address, value) in [(at, 100), (at + 7 * 16 + 12, 107), (at + 4096 + 32, 202)] {
-            lab.memory.read(address, &mut bytes);
+            lab.space.memory.read(address, &mut bytes);
             assert_eq!(u32::from_le_bytes(bytes), value);
         }
         assert_eq!(
@@ -107,12 +107,12 @@ fn data_is_in_memory_no_sooner_than_its_response() {
     let mut bytes = [0; 4];
     let mut waited = 0;
     while slave.b.is_none() {
-        lab.memory.read(at, &mut bytes);
+        lab.space.memory.read(at, &mut bytes);
         assert_eq!(bytes, [0; 4]);
         write(&mut slave, &mut lab, None, None);
         waited += 1;
     }
-    lab.memory.read(at, &mut bytes);
+    lab.space.memory.read(at, &mut bytes);
     assert_eq!((bytes[0], waited), (7, 29));
 }
 
@@ -185,6 +185,6 @@ fn a_failed_write_leaves_memory_alone() {
     script.play(&mut lab, &mut slave, 0).unwrap();
     assert_eq!(script.responses, [2, 0]);
     let mut bytes = [0; 80];
-    lab.memory.read(at, &mut bytes);
+    lab.space.memory.read(at, &mut bytes);
     assert_eq!((bytes[0], bytes[64]), (0, 9));
 }

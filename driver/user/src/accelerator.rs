@@ -71,6 +71,17 @@ pub struct PortStalls {
     pub lock_step: u64,
 }
 
+/// System calls since the program was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SystemCalls {
+    /// To wait for the device.
+    pub waits: u64,
+    /// To clean or invalidate caches, where the device is not coherent.
+    pub syncs: u64,
+    /// For anything else.
+    pub others: u64,
+}
+
 /// What a device counted since it was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -86,6 +97,8 @@ pub struct Counters {
     pub stream_cycles: u64,
     /// Steps completed.
     pub steps: u64,
+    /// System calls of the program that ran: all, and those of them that waited for the device; 0 in a simulator.
+    pub system_calls: SystemCalls,
     /// Wall-clock nanoseconds that a simulator spent on `cycles`; 0 on hardware.
     pub sim_wall_ns: u64,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::rules::range_name;
+
 /// What made the device halt (the sticky error register).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceFault {
@@ -17,6 +19,21 @@ pub enum DeviceFault {
         /// Address of the burst.
         address: u64,
     },
+    /// A read or write was answered with an error; where, the kernel says relative to the program.
+    BusAt {
+        /// A write.
+        write: bool,
+        /// Port number.
+        port: u8,
+        /// Ring index of the step.
+        step: u32,
+        /// Range of that step: 0 to 3 the weights of a port, 4 activations, 5 results; `None`: none of them.
+        range: Option<u8>,
+        /// Byte in that range.
+        offset: u64,
+    },
+    /// The driver gave the device up: it did not stop or drain.
+    NoReaction,
     /// A descriptor has an unknown version, a zero size, a size over the limits, or reserved bits set.
     BadDescriptor {
         /// Index in the ring.
@@ -46,6 +63,24 @@ impl std::fmt::Display for DeviceFault {
                 )
             }
             Self::BusWrite { address } => write!(f, "bus error on a write at address {address:#x}"),
+            Self::BusAt {
+                write,
+                port,
+                step,
+                range,
+                offset,
+            } => {
+                let kind = if *write { "write" } else { "read" };
+                write!(f, "bus error on a {kind} of port {port} at ")?;
+                match range {
+                    Some(range) => {
+                        let range = range_name((*range).into());
+                        write!(f, "byte {offset} of the {range} of ring step {step}")
+                    }
+                    None => write!(f, "an address outside of its buffers (ring step {step})"),
+                }
+            }
+            Self::NoReaction => f.write_str("it does not react any more"),
             Self::BadDescriptor { index } => write!(f, "bad descriptor at ring index {index}"),
             Self::ReservedBits { port } => write!(
                 f,
@@ -122,6 +157,19 @@ pub enum DriverError {
     /// The device's hardware does not suit the model.
     #[error("the device does not suit this model: {0}")]
     Capability(String),
+    /// The device cannot be opened or used: what was expected, what was found, what to do.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A call to the kernel failed in a way that it should not.
+    #[error("{device}: {call} failed: {error}; the kernel's log (dmesg) may say more")]
+    System {
+        /// The device file.
+        device: String,
+        /// What was asked for.
+        call: &'static str,
+        /// The kernel's answer.
+        error: std::io::Error,
+    },
     /// The simulator reported a broken rule (protocol violation, failed assertion).
     #[error("simulation: {0}")]
     Simulation(String),

@@ -3,18 +3,23 @@
 //! Inference sees [`Accelerator`]: matrix products by pass number, nothing else. [`Platform`] is what a device's
 //! operating environment must offer (buffers by handle, a program ring, a doorbell, a completion record); no physical
 //! address and no control register appears in either. [`Device`] is the queue code between the two: the same
-//! code runs on the board (Linux) and in every co-simulation.
+//! code runs on the board ([`LinuxPlatform`], over the kernel module's `/dev/macromac0`) and in every co-simulation.
 
 mod accelerator;
 mod device;
 mod error;
+#[cfg(target_os = "linux")]
+mod linux;
 mod platform;
 mod ring;
+pub mod rules;
 mod upload;
 
-pub use accelerator::{Accelerator, Counters, PassShape, PortStalls, Profile, Ticket};
+pub use accelerator::{Accelerator, Counters, PassShape, PortStalls, Profile, SystemCalls, Ticket};
 pub use device::Device;
 pub use error::{DeviceFault, DriverError};
+#[cfg(target_os = "linux")]
+pub use linux::{DEFAULT_DEVICE, LinuxPlatform};
 pub use platform::{
     BufferId, BufferUse, Capabilities, Completion, DeviceStatus, Platform, SegmentRef, Step,
 };

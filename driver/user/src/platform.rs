@@ -21,6 +21,17 @@ pub enum BufferUse {
     Results,
 }
 
+impl BufferUse {
+    /// Its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            BufferUse::Weights => "weights",
+            BufferUse::Activations => "activations",
+            BufferUse::Results => "results",
+        }
+    }
+}
+
 /// Hardware parameters as read from the capability registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {

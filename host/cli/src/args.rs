@@ -37,6 +37,8 @@ pub enum Command {
     /// Measure how well a model answers the questions of a task
     #[command(subcommand)]
     Eval(crate::eval::Task),
+    /// Check the accelerator behind the kernel module, without a model
+    Doctor(crate::doctor::DoctorArgs),
     /// Print the bytes of a model by part, in each layout
     Size(crate::size::SizeArgs),
     /// Compare the output matrix in INT4, INT8 and FP16: bytes, DDR traffic of a token, perplexity
@@ -52,6 +54,8 @@ pub enum Backend {
     Golden,
     /// The accelerator's RTL, simulated cycle by cycle
     Rtl,
+    /// The accelerator itself, by the kernel module's device file
+    Device,
     /// FP32 on this machine
     Cpu,
 }
@@ -275,12 +279,18 @@ pub struct ModelArgs {
     /// Where matrix products are computed
     #[arg(long, value_enum, default_value = "golden")]
     pub backend: Backend,
-    /// Arithmetic of the accelerator (golden and rtl)
+    /// Arithmetic of the accelerator (golden and rtl; device must have it)
     #[arg(long, value_enum, default_value_t = DEFAULT_PROFILE)]
     pub profile: ProfileArg,
     /// Clock of the accelerator, MHz (rtl) [default: 300, profile paper 200]
     #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub clock: Option<u32>,
+    /// Device file (device)
+    #[arg(long, value_name = "FILE", default_value = "/dev/macromac0")]
+    pub device: PathBuf,
+    /// Seconds that a step may take besides 50 times its unstalled stream (device); a simulated device needs minutes
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub patience: f64,
     /// Memory of the simulated board (rtl)
     #[arg(long, value_enum, default_value = "ddr4")]
     pub memory: Memory,

@@ -1,9 +1,10 @@
 //! The device of each backend.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
-use macromac_driver::{Accelerator, Profile};
-use macromac_infer::{cpu_device, golden_device};
+use macromac_driver::{Accelerator, PassWeights, Profile};
+use macromac_infer::cpu::pass_shapes;
+use macromac_infer::{Source, cpu_device, golden_device};
 
 use crate::args::{Backend, ModelArgs};
 use crate::load::Loaded;
@@ -18,14 +19,15 @@ pub fn device(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>>
             args.profile.into(),
         )?)),
         Backend::Rtl => simulated(args, loaded),
+        Backend::Device => real(args, loaded),
     }
 }
 
 /// Devices that a command may use at the same time for independent sequences: one a
-/// thread, but one simulated board in all.
+/// thread, but one board in all.
 pub fn side_by_side(args: &ModelArgs) -> usize {
     match args.backend {
-        Backend::Rtl => 1,
+        Backend::Rtl | Backend::Device => 1,
         Backend::Cpu | Backend::Golden => usize::MAX,
     }
 }
@@ -41,8 +43,67 @@ pub fn name(backend: Backend) -> String {
 pub fn profile(args: &ModelArgs) -> Option<&'static str> {
     match args.backend {
         Backend::Cpu => None,
-        Backend::Golden | Backend::Rtl => Some(Profile::from(args.profile).name()),
+        Backend::Golden | Backend::Rtl | Backend::Device => {
+            Some(Profile::from(args.profile).name())
+        }
     }
+}
+
+/// The model's matrices as they lie in its image.
+fn weights(source: &Source) -> Vec<PassWeights<'_>> {
+    let Source::Image(image) = source else {
+        unreachable!("load() packs a checkpoint for this backend");
+    };
+    let shapes = pass_shapes(source);
+    shapes
+        .into_iter()
+        .enumerate()
+        .map(|(pass, shape)| PassWeights {
+            shape,
+            packing: image.packing(),
+            segments: image.segments(pass),
+        })
+        .collect()
+}
+
+/// The accelerator behind the kernel module.
+#[cfg(target_os = "linux")]
+fn real(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    use macromac_driver::{Device, LinuxPlatform, Platform};
+
+    let patience = std::time::Duration::try_from_secs_f64(args.patience)
+        .with_context(|| format!("--patience: expected seconds, found {}", args.patience))?;
+    let platform = LinuxPlatform::open(&args.device)?;
+    let (asked, found) = (Profile::from(args.profile), platform.capabilities().profile);
+    anyhow::ensure!(
+        asked == found,
+        "{}: expected profile {}, found a device of profile {}; give --profile {}",
+        args.device.display(),
+        asked.name(),
+        found.name(),
+        found.name()
+    );
+    let mut device = Device::new(platform, &weights(&loaded.source))?;
+    device.set_patience(patience);
+    Ok(Box::new(device))
+}
+
+/// The kernel module is for Linux.
+#[cfg(not(target_os = "linux"))]
+fn real(_args: &ModelArgs, _loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
+    anyhow::bail!("--backend device: expected Linux with the kernel module macromac")
+}
+
+/// What a run cost in system calls, where there is a device that they are made for.
+pub fn calls(args: &ModelArgs, device: &mut dyn Accelerator) -> Result<Option<String>> {
+    let (Backend::Device, Some(counted)) = (args.backend, device.counters()?) else {
+        return Ok(None);
+    };
+    let calls = counted.system_calls;
+    Ok(Some(format!(
+        "device: {} steps, {} cycles; system calls since the program was loaded: {} waits, {} cache syncs, {} others",
+        counted.steps, counted.cycles, calls.waits, calls.syncs, calls.others
+    )))
 }
 
 /// The device for a run that is watched: only the simulated board can be.
@@ -68,12 +129,8 @@ fn board(
 ) -> Result<macromac_driver::Device<macromac_board::Board>> {
     use crate::args::{Ddr, Memory};
     use macromac_board::{Board, BoardConfig, DdrRate};
-    use macromac_driver::{Device, PassWeights};
-    use macromac_infer::{Source, cpu::pass_shapes};
+    use macromac_driver::Device;
 
-    let Source::Image(image) = &*loaded.source else {
-        unreachable!("load() packs a checkpoint for this backend");
-    };
     let config = match args.memory {
         Memory::Ideal => BoardConfig::ideal(),
         Memory::Typical => BoardConfig::typical(args.memory_seed),
@@ -88,16 +145,7 @@ fn board(
     }
     .with_profile(args.profile.into())
     .with_clock(args.clock_hz());
-    let shapes = pass_shapes(&loaded.source);
-    let passes: Vec<PassWeights> = shapes
-        .into_iter()
-        .enumerate()
-        .map(|(pass, shape)| PassWeights {
-            shape,
-            packing: image.packing(),
-            segments: image.segments(pass),
-        })
-        .collect();
+    let passes = weights(&loaded.source);
     Ok(Device::new(Board::new(config)?, &passes)?)
 }
 

@@ -88,13 +88,13 @@ pub fn ready(args: &ModelArgs, source: Source, tokenizer: Option<Tokenizer>) -> 
     let mut model = Model::load(source.clone())?;
     let profile = match args.backend {
         // The others keep no time.
-        Backend::Golden | Backend::Cpu => None,
+        Backend::Golden | Backend::Device | Backend::Cpu => None,
         Backend::Rtl => args.ps_time.profile(),
     };
     model.settings = Settings {
         cache: args.cache_type.unwrap_or(match args.backend {
             Backend::Cpu => CacheType::F32,
-            Backend::Golden | Backend::Rtl => CacheType::F16,
+            Backend::Golden | Backend::Rtl | Backend::Device => CacheType::F16,
         }),
         ps_time: profile.map(|p| PsTime::new(p, Coherency::Coherent).times(args.ps_factor)),
     };

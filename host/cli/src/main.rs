@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod demo;
 mod device;
+mod doctor;
 mod eval;
 mod figures;
 mod heads;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Eval(eval::Task::Wnli(a)) => eval::wnli(&a),
         Command::Size(a) => size::size(&a),
         Command::Heads(a) => heads::heads(&a),
+        Command::Doctor(a) => doctor::doctor(&a),
         Command::Bench(a) => bench::bench(&a),
         Command::Score(a) => score::score(&a),
     };

@@ -69,10 +69,13 @@ pub fn run(args: &RunArgs) -> Result<()> {
         )?)
     };
     let started = Instant::now();
+    let mut calls = None;
     let g = match &args.timeline {
         None => {
             let mut device = device::device(&args.model, &loaded)?;
-            tell(&mut Session::new(&loaded.model, device.as_mut()))?
+            let g = tell(&mut Session::new(&loaded.model, device.as_mut()))?;
+            calls = device::calls(&args.model, device.as_mut())?;
+            g
         }
         Some(path) => timeline(args, &loaded, path, tell)?,
     };
@@ -100,6 +103,9 @@ pub fn run(args: &RunArgs) -> Result<()> {
         prompt.len(),
         g.tokens.len()
     ));
+    if let Some(calls) = &calls {
+        output::note(calls);
+    }
     if let Some(lookup) = &g.lookup {
         output::note(&lookup.to_string());
     }

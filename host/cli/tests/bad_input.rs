@@ -27,7 +27,7 @@ fn edit_config(checkpoint: &Path, from: &str, to: &str) {
 fn options() {
     refuses(
         &["run", "-p", "x", "--backend", "gpu"],
-        &["gpu", "golden, rtl, cpu"],
+        &["gpu", "golden, rtl, device, cpu"],
     );
     refuses(&["run", "-p", "x", "--profile", "fast"], &["fast", "paper"]);
     refuses(&["run", "-p", "x", "-o", "xml"], &["xml", "json"]);
@@ -46,6 +46,33 @@ fn options() {
     refuses(&["walk"], &["walk"]);
     refuses(&["logits", "--tokens", "1,two"], &["two"]);
     refuses(&["logits", "--tokens", "1,-2"], &["-2"]);
+}
+
+#[test]
+fn no_device() {
+    let missing = [
+        "no-such-device: expected the accelerator's device file",
+        "load the kernel module",
+    ];
+    let run = [
+        "run",
+        "-p",
+        "x",
+        "--backend",
+        "device",
+        "--device",
+        "/dev/no-such-device",
+    ];
+    refuses(&run, &missing);
+    refuses(&["doctor", "--device", "/dev/no-such-device"], &missing);
+    refuses(
+        &["doctor", "--device", "/dev/null"],
+        &["/dev/null", "--device"],
+    );
+    refuses(
+        &[&run[..], &["--patience=-1"]].concat(),
+        &["--patience", "-1"],
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::config::BoardConfig;
 use crate::inject::Injector;
 use crate::machine::Machine;
 use crate::program;
+use crate::space::Own;
 use crate::violation::{Interface, Rule, Violation};
 use crate::watch::Traffic;
 use macromac_ddr::PsTraffic;
@@ -24,7 +25,7 @@ const SLOWEST: u64 = 50;
 
 /// A KV260 with MacroMac in its programmable logic.
 pub struct Board {
-    machine: Machine,
+    machine: Machine<Own>,
     caps: Capabilities,
     clock_hz: u64,
     completion: u64,
@@ -53,10 +54,11 @@ impl Board {
         let clock_hz = config.clock_hz;
         let (watchdog, drain_cycles) = (config.watchdog, config.drain_cycles);
         let step_interrupts = config.step_interrupts;
-        let mut machine = Machine::new(config)?;
+        let space = Own::new(config.dma_base, config.dma_bytes);
+        let mut machine = Machine::new(config, space)?;
         let caps = machine.load_capabilities()?;
-        let record = machine.buffers.alloc(16, Owner::Completion)?;
-        let completion = machine.buffers.get(record)?.address;
+        let record = machine.space.buffers.alloc(16, Owner::Completion)?;
+        let completion = machine.space.buffers.get(record)?.address;
         let mut board = Self {
             machine,
             caps,
@@ -142,7 +144,7 @@ impl Board {
     /// # Errors
     /// If the handle is unknown or the offset outside.
     pub fn address(&self, buffer: BufferId, offset: u64) -> Result<u64, DriverError> {
-        self.machine.buffers.range(buffer.0, offset, 0)
+        self.machine.space.buffers.range(buffer.0, offset, 0)
     }
 
     /// Flips bits of a byte of a buffer, as failing memory would.
@@ -150,7 +152,7 @@ impl Board {
     /// # Errors
     /// If the handle is unknown or the offset outside.
     pub fn flip(&mut self, buffer: BufferId, offset: u64, mask: u8) -> Result<(), DriverError> {
-        let address = self.machine.buffers.range(buffer.0, offset, 1)?;
+        let address = self.machine.space.buffers.range(buffer.0, offset, 1)?;
         self.flip_at(address, mask);
         Ok(())
     }
@@ -168,6 +170,7 @@ impl Board {
         let ring = self.ring.ok_or_else(no_program)?;
         let address = self
             .machine
+            .space
             .buffers
             .range(ring, (index * 64 + byte) as u64, 1)?;
         self.flip_at(address, mask);
@@ -176,8 +179,8 @@ impl Board {
 
     fn flip_at(&mut self, address: u64, mask: u8) {
         let mut byte = [0];
-        self.machine.memory.read(address, &mut byte);
-        self.machine.memory.write(address, &[byte[0] ^ mask]);
+        self.machine.space.memory.read(address, &mut byte);
+        self.machine.space.memory.write(address, &[byte[0] ^ mask]);
     }
 
     /// Loads a register over the bus, for tests of the device contract.
@@ -254,7 +257,7 @@ impl Board {
 
     fn record(&self) -> Completion {
         let mut bytes = [0; 16];
-        self.machine.memory.read(self.completion, &mut bytes);
+        self.machine.space.memory.read(self.completion, &mut bytes);
         let word = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
@@ -284,13 +287,13 @@ impl Board {
     /// Puts the ring into memory; a larger one than before gets a new buffer.
     fn write_ring(&mut self, bytes: &[u8]) -> Result<u64, DriverError> {
         if let Some(ring) = self.ring.take() {
-            let old = self.machine.buffers.free(ring)?;
-            self.machine.memory.clear(old.address, old.bytes);
+            let old = self.machine.space.buffers.free(ring)?;
+            self.machine.space.memory.clear(old.address, old.bytes);
         }
-        let ring = self.machine.buffers.alloc(bytes.len(), Owner::Ring)?;
+        let ring = self.machine.space.buffers.alloc(bytes.len(), Owner::Ring)?;
         self.ring = Some(ring);
-        let address = self.machine.buffers.range(ring, 0, bytes.len())?;
-        self.machine.memory.write(address, bytes);
+        let address = self.machine.space.buffers.range(ring, 0, bytes.len())?;
+        self.machine.space.memory.write(address, bytes);
         Ok(address)
     }
 
@@ -311,6 +314,7 @@ impl Platform for Board {
 
     fn alloc(&mut self, bytes: usize, usage: BufferUse) -> Result<BufferId, DriverError> {
         self.machine
+            .space
             .buffers
             .alloc(bytes, Owner::Buffer(usage))
             .map(BufferId)
@@ -327,27 +331,35 @@ impl Platform for Board {
                 reason: "the loaded program uses it: load another or reset first".into(),
             });
         }
-        let old = self.machine.buffers.free(buffer.0)?;
-        self.machine.memory.clear(old.address, old.bytes);
+        let old = self.machine.space.buffers.free(buffer.0)?;
+        self.machine.space.memory.clear(old.address, old.bytes);
         Ok(())
     }
 
     fn write(&mut self, buffer: BufferId, offset: u64, data: &[u8]) -> Result<(), DriverError> {
-        let address = self.machine.buffers.range(buffer.0, offset, data.len())?;
-        self.machine.memory.write(address, data);
+        let address = self
+            .machine
+            .space
+            .buffers
+            .range(buffer.0, offset, data.len())?;
+        self.machine.space.memory.write(address, data);
         Ok(())
     }
 
     fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError> {
-        let address = self.machine.buffers.range(buffer.0, offset, out.len())?;
-        self.machine.memory.read(address, out);
+        let address = self
+            .machine
+            .space
+            .buffers
+            .range(buffer.0, offset, out.len())?;
+        self.machine.space.memory.read(address, out);
         Ok(())
     }
 
     fn load_program(&mut self, steps: &[Step]) -> Result<(), DriverError> {
         self.machine.alive()?;
-        program::validate(steps, &self.machine.buffers, &self.caps)?;
-        let ring = program::encode(steps, &self.machine.buffers, self.step_interrupts)?;
+        program::validate(steps, &self.machine.space.buffers, &self.caps)?;
+        let ring = program::encode(steps, &self.machine.space.buffers, self.step_interrupts)?;
         let status = self.machine.load(regs::STATUS)?;
         if status & regs::STATUS_FAULTED_MASK != 0 {
             return Err(self.machine.load_fault());
@@ -356,7 +368,7 @@ impl Platform for Board {
             self.stop()?;
         }
         let address = self.write_ring(&ring)?;
-        self.machine.memory.clear(self.completion, 16);
+        self.machine.space.memory.clear(self.completion, 16);
         let enable = match self.step_interrupts {
             true => regs::IRQ_ENABLE_FAULT_MASK | regs::IRQ_ENABLE_STEP_DONE_MASK,
             false => regs::IRQ_ENABLE_FAULT_MASK,
@@ -438,7 +450,7 @@ impl Platform for Board {
             clock,
         )?;
         self.machine.store(regs::IRQ_STATUS, u32::MAX)?;
-        self.machine.memory.clear(self.completion, 16);
+        self.machine.space.memory.clear(self.completion, 16);
         self.program.clear();
         Ok(())
     }

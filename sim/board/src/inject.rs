@@ -70,6 +70,15 @@ impl Verdict {
         hang: false,
     };
 
+    /// An answer for a burst that nobody takes.
+    pub fn refused(beats: u32) -> Self {
+        Self {
+            response: response::DECERR,
+            bad: (0, beats),
+            hang: false,
+        }
+    }
+
     /// Response code of a beat.
     pub fn response(&self, beat: u32) -> u8 {
         if beat >= self.bad.0 && beat < self.bad.1 {

@@ -7,17 +7,19 @@
 //!
 //! * [`axi`]: slaves, register master and checkers; they need no RTL and are tested with scripted masters;
 //! * [`timing`]: when memory answers ([`MemoryTiming`]); the board's DDR4, bank by bank, is the crate `macromac-ddr`;
+//! * [`space`]: what lies behind the memory ports; [`machine`]: the model with its buses on one clock, over any such space;
 //! * [`inject`]: bad responses and hanging ports, for tests of the error paths.
 
 pub mod axi;
 mod board;
 mod config;
 pub mod inject;
-mod machine;
+pub mod machine;
 pub mod memory;
 mod pins;
 mod program;
 mod registers;
+pub mod space;
 mod violation;
 mod watch;
 

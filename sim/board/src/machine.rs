@@ -6,11 +6,11 @@ use macromac_driver::{BufferUse, DriverError, Profile};
 use macromac_rtl::{mm_top, mm_top_kv260, mm_top_kv260_b1, mm_top_kv260_b16};
 
 use crate::axi::{Attributes, Limits, LiteMaster, LiteRequest, ReadSlave, World, WriteSlave};
-use crate::buffers::{Buffers, Owner};
+use crate::buffers::Owner;
 use crate::config::BoardConfig;
 use crate::inject::Injector;
-use crate::memory::Memory;
 use crate::pins;
+use crate::space::Space;
 use crate::violation::{Checked, Interface, Rule, Violation};
 use crate::watch::{Traffic, Watch};
 use macromac_ddr::PsTraffic;
@@ -38,15 +38,16 @@ const READABLE: [&[Owner]; PORTS] = [
 const WRITABLE: &[Owner] = &[Owner::Buffer(BufferUse::Results), Owner::Completion];
 
 /// Model, memory and buses. Everything that takes time goes through [`Machine::step`].
-pub(crate) struct Machine {
+pub struct Machine<S> {
     model: mm_top::Dut,
     cycle: u64,
     reads: [ReadSlave; PORTS],
     write: WriteSlave,
     lite: LiteMaster,
-    pub memory: Memory,
-    pub buffers: Buffers,
+    /// What is behind the memory ports.
+    pub space: S,
     timing: Box<dyn MemoryTiming>,
+    /// Errors on purpose.
     pub injector: Injector,
     irq: bool,
     /// The first violation or failure; nothing can be trusted after it.
@@ -55,9 +56,12 @@ pub(crate) struct Machine {
     watch: Option<Watch>,
 }
 
-impl Machine {
+impl<S: Space> Machine<S> {
     /// Powers the board up and resets the device.
-    pub fn new(config: BoardConfig) -> Result<Self, DriverError> {
+    ///
+    /// # Errors
+    /// If there is no such device, or it breaks a rule in reset.
+    pub fn new(config: BoardConfig, space: S) -> Result<Self, DriverError> {
         let limits = limits(config.weight_attributes, config.data_attributes);
         let mut machine = Self {
             model: model(&config)?,
@@ -65,8 +69,7 @@ impl Machine {
             reads: std::array::from_fn(|p| ReadSlave::new(p, limits[p], READABLE[p])),
             write: WriteSlave::new(DATA, limits[DATA], WRITABLE),
             lite: LiteMaster::default(),
-            memory: Memory::new(config.dma_base, config.dma_bytes),
-            buffers: Buffers::new(config.dma_base, config.dma_bytes),
+            space,
             timing: config.memory.build(config.seed),
             injector: Injector::default(),
             irq: false,
@@ -129,6 +132,20 @@ impl Machine {
     /// Wall-clock time spent in the simulation.
     pub fn wall_ns(&self) -> u64 {
         self.wall_ns
+    }
+
+    /// Bursts in flight on the memory ports.
+    pub fn outstanding(&self) -> usize {
+        let reads: usize = self.reads.iter().map(ReadSlave::outstanding).sum();
+        reads + self.write.outstanding() + self.write.unmatched()
+    }
+
+    /// Expects other AxCACHE and AxPROT from the next burst on, as AXI_ATTR says when a program starts.
+    pub fn set_attributes(&mut self, weights: Attributes, data: Attributes) {
+        for (port, slave) in self.reads.iter_mut().enumerate() {
+            slave.set_attributes(if port == DATA { data } else { weights });
+        }
+        self.write.set_attributes(data);
     }
 
     /// Completion records that reached memory.
@@ -261,8 +278,7 @@ impl Machine {
         self.timing.tick(self.cycle);
         let mut world = World {
             cycle: self.cycle,
-            memory: &mut self.memory,
-            buffers: &self.buffers,
+            space: &mut self.space,
             timing: &mut *self.timing,
             injector: &mut self.injector,
         };

@@ -17,13 +17,26 @@ pub struct Memory {
 }
 
 /// A resolved address that moves on beat by beat within its page.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cursor {
     page: u32,
     offset: u32,
 }
 
 impl Cursor {
+    /// The place so many bytes after the first of a space.
+    pub fn new(at: u64) -> Self {
+        Self {
+            page: (at / PAGE as u64) as u32,
+            offset: (at % PAGE as u64) as u32,
+        }
+    }
+
+    /// Bytes from the first of the space on.
+    pub fn at(self) -> u64 {
+        u64::from(self.page) * PAGE as u64 + u64::from(self.offset)
+    }
+
     /// To the next beat.
     pub fn advance(&mut self) {
         self.offset += BEAT_BYTES as u32;
@@ -46,10 +59,7 @@ impl Memory {
         let at = address
             .checked_sub(self.base)
             .filter(|at| *at < self.bytes)?;
-        Some(Cursor {
-            page: (at / PAGE as u64) as u32,
-            offset: (at % PAGE as u64) as u32,
-        })
+        Some(Cursor::new(at))
     }
 
     /// The beat under the cursor.

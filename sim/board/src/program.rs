@@ -1,24 +1,23 @@
 //! From steps with buffer handles to descriptors with addresses. The kernel module makes the same checks: a process can never
 //! make the device touch memory that was not given to it.
 
+use macromac_driver::rules::{ALIGN, BrokenRule, MAX_STEPS, range_name};
 use macromac_driver::{BufferUse, Capabilities, DriverError, Profile, SegmentRef, Step};
 use macromac_format::Packing;
 use macromac_format::descriptor::{DESCRIPTOR_BYTES, Descriptor, FLAG_INTERRUPT};
 
-use crate::buffers::{ALIGN, Buffers, Owner};
-
-/// Most steps a ring may have (RING_STEPS has 16 bits).
-pub const MAX_STEPS: usize = 0xFFFF;
+use crate::buffers::{Buffers, Owner};
 
 /// Checks a program against buffers and device.
 pub fn validate(steps: &[Step], buffers: &Buffers, caps: &Capabilities) -> Result<(), DriverError> {
     if steps.is_empty() || steps.len() > MAX_STEPS {
+        let rule = BrokenRule::Steps {
+            max: MAX_STEPS,
+            found: steps.len(),
+        };
         return Err(DriverError::BadStep {
             step: steps.len(),
-            reason: format!(
-                "a program has 1 to {MAX_STEPS} steps, found {}",
-                steps.len()
-            ),
+            reason: rule.to_string(),
         });
     }
     for (index, step) in steps.iter().enumerate() {
@@ -32,76 +31,76 @@ pub fn validate(steps: &[Step], buffers: &Buffers, caps: &Capabilities) -> Resul
 
 fn check(step: &Step, buffers: &Buffers, caps: &Capabilities) -> Result<(), String> {
     let max_groups = caps.max_k / caps.group_size.max(1);
+    let broken = |rule: BrokenRule| Err(rule.to_string());
     if step.groups == 0 || u32::from(step.groups) > max_groups {
-        return Err(format!(
-            "groups must be 1 to {max_groups}, found {}",
-            step.groups
-        ));
+        return broken(BrokenRule::Groups {
+            max: max_groups,
+            found: step.groups,
+        });
     }
     if step.tile_rows == 0 {
-        return Err("tile_rows must be 1 to 65535, found 0".into());
+        return broken(BrokenRule::TileRows);
     }
     if step.vectors == 0 || u32::from(step.vectors) > caps.batch {
-        return Err(format!(
-            "vectors must be 1 to {}, found {}",
-            caps.batch, step.vectors
-        ));
+        return broken(BrokenRule::Vectors {
+            max: caps.batch,
+            found: step.vectors,
+        });
     }
     if step.packing != Packing::Single && caps.profile == Profile::Paper {
-        return Err(format!(
-            "macro_strips must be 18 in profile paper, found {}",
-            step.packing.macro_strips()
-        ));
+        return broken(BrokenRule::Strips {
+            profile: caps.profile.name(),
+            found: step.packing.macro_strips(),
+        });
     }
     for (port, segment) in step.weights.iter().enumerate() {
-        place(
-            &format!("weights of port {port}"),
-            segment,
-            step.segment_bytes(),
-            BufferUse::Weights,
-            buffers,
-        )?;
+        let bytes = step.segment_bytes();
+        place(port, segment, bytes, BufferUse::Weights, buffers)?;
     }
-    place(
-        "activations",
-        &step.activations,
-        step.activation_bytes(),
-        BufferUse::Activations,
-        buffers,
-    )?;
-    let y = step.result_bytes();
-    place("results", &step.results, y, BufferUse::Results, buffers)
+    let (x, y) = (step.activation_bytes(), step.result_bytes());
+    place(4, &step.activations, x, BufferUse::Activations, buffers)?;
+    place(5, &step.results, y, BufferUse::Results, buffers)
 }
 
 /// Checks one range: alignment, buffer, use, bounds.
 fn place(
-    what: &str,
+    range: usize,
     at: &SegmentRef,
     bytes: u64,
     usage: BufferUse,
     buffers: &Buffers,
 ) -> Result<(), String> {
-    if at.offset % ALIGN != 0 {
-        return Err(format!(
-            "{what}: offset must be a multiple of {ALIGN}, found {}",
-            at.offset
-        ));
+    let range = &range_name(range);
+    let (number, offset) = (at.buffer.0, at.offset);
+    let broken = |rule: BrokenRule| Err(rule.to_string());
+    if offset % ALIGN != 0 {
+        return broken(BrokenRule::Align {
+            range,
+            found: offset,
+        });
     }
-    let buffer = buffers
-        .get(at.buffer.0)
-        .map_err(|error| format!("{what}: {error}"))?;
+    let Ok(buffer) = buffers.get(number) else {
+        return broken(BrokenRule::Handle {
+            range,
+            buffer: number,
+        });
+    };
     if buffer.owner != Owner::Buffer(usage) {
-        return Err(format!(
-            "{what}: buffer {} was allocated for {}",
-            at.buffer.0, buffer.owner
-        ));
+        return broken(BrokenRule::Usage {
+            range,
+            buffer: number,
+            usage: &buffer.owner.to_string(),
+        });
     }
-    match at.offset.checked_add(bytes) {
+    match offset.checked_add(bytes) {
         Some(end) if end <= buffer.bytes => Ok(()),
-        _ => Err(format!(
-            "{what}: {bytes} bytes from offset {} on are outside of buffer {}, it has {} bytes",
-            at.offset, at.buffer.0, buffer.bytes
-        )),
+        _ => broken(BrokenRule::Bounds {
+            range,
+            bytes,
+            offset,
+            buffer: number,
+            has: buffer.bytes,
+        }),
     }
 }
 

@@ -7,11 +7,12 @@ use macromac_format::regs;
 
 use crate::axi::LiteRequest;
 use crate::machine::Machine;
+use crate::space::Space;
 
 /// Cycles between two looks at STATUS while the device drains.
 const POLL: u64 = 20;
 
-impl Machine {
+impl<S: Space> Machine<S> {
     /// Loads a register.
     pub fn load(&mut self, register: u32) -> Result<u32, DriverError> {
         self.access(LiteRequest::Read(register as u16))

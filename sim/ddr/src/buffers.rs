@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use macromac_driver::rules::NO_SUCH_BUFFER;
 use macromac_driver::{BufferUse, DriverError};
 
 /// Alignment of buffers.
@@ -27,9 +28,7 @@ pub enum Owner {
 impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Owner::Buffer(BufferUse::Weights) => "weights",
-            Owner::Buffer(BufferUse::Activations) => "activations",
-            Owner::Buffer(BufferUse::Results) => "results",
+            Owner::Buffer(usage) => usage.name(),
             Owner::Ring => "program ring",
             Owner::Completion => "completion record",
         })
@@ -111,7 +110,7 @@ impl Buffers {
             .flatten()
             .ok_or_else(|| DriverError::BadBuffer {
                 buffer: handle,
-                reason: "no such buffer: it was never allocated, or it was freed".into(),
+                reason: NO_SUCH_BUFFER.into(),
             })
     }
 

@@ -2,9 +2,9 @@
 #![allow(dead_code)] // Each test binary uses its part.
 
 use macromac_board::axi::{Address, Attributes, Limits, World};
-use macromac_board::buffers::{Buffers, Owner};
+use macromac_board::buffers::Owner;
 use macromac_board::inject::Injector;
-use macromac_board::memory::Memory;
+use macromac_board::space::Own;
 use macromac_board::timing::{PORTS, SimpleTiming};
 use macromac_board::{Checked, PortConfig, Rule, Violation};
 use macromac_driver::BufferUse;
@@ -21,8 +21,7 @@ pub const RESULTS: Owner = Owner::Buffer(BufferUse::Results);
 /// What the slaves work on: 16 KiB of weights at `BASE`, then 8 KiB of results.
 pub struct Lab {
     pub cycle: u64,
-    pub memory: Memory,
-    pub buffers: Buffers,
+    pub space: Own,
     pub timing: SimpleTiming,
     pub injector: Injector,
     pub results: u64,
@@ -30,18 +29,17 @@ pub struct Lab {
 
 impl Lab {
     pub fn new(config: PortConfig, seed: u64) -> Self {
-        let mut memory = Memory::new(BASE, 1 << 20);
-        let mut buffers = Buffers::new(BASE, 1 << 20);
+        let mut space = Own::new(BASE, 1 << 20);
+        let buffers = &mut space.buffers;
         buffers.alloc(16384, WEIGHTS).unwrap();
         let results = buffers.alloc(8192, RESULTS).unwrap();
         let results = buffers.get(results).unwrap().address;
         let bytes: Vec<u8> = (0..16384u32).map(|i| (i / 16) as u8 ^ i as u8).collect();
-        memory.write(BASE, &bytes);
+        space.memory.write(BASE, &bytes);
         let timing = SimpleTiming::new([config; PORTS], seed);
         Self {
             cycle: 0,
-            memory,
-            buffers,
+            space,
             timing,
             injector: Injector::default(),
             results,
@@ -52,8 +50,7 @@ impl Lab {
         self.cycle += 1;
         World {
             cycle: self.cycle,
-            memory: &mut self.memory,
-            buffers: &self.buffers,
+            space: &mut self.space,
             timing: &mut self.timing,
             injector: &mut self.injector,
         }

@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use super::{Address, World};
 use crate::buffers::Owner;
+use crate::inject::{Direction, Verdict};
 use crate::memory::Cursor;
+use crate::space::Found;
 use crate::violation::{Checked, Interface, Rule, Violation};
 
 /// AxCACHE and AxPROT of one interface.
@@ -88,14 +90,30 @@ impl At {
     }
 }
 
-/// Checks an accepted burst; gives its place in memory.
-pub fn burst(
-    at: At,
-    burst: &Address,
-    limits: &Limits,
-    allowed: &[Owner],
-    world: &World<'_>,
-) -> Checked<(Cursor, Owner)> {
+/// What becomes of an accepted burst.
+pub struct Accepted {
+    /// Its place in memory; not to be used where the verdict is an error.
+    pub cursor: Cursor,
+    /// Whose memory that is; `None` if it may not go there.
+    pub owner: Option<Owner>,
+    /// How it is answered.
+    pub verdict: Verdict,
+}
+
+/// A direction of a memory port.
+pub struct Way<'a> {
+    /// Memory port: 0..=3 weights, 4 data.
+    pub port: usize,
+    /// Direction.
+    pub direction: Direction,
+    /// What the contract allows there.
+    pub limits: &'a Limits,
+    /// Whose memory may be touched.
+    pub allowed: &'a [Owner],
+}
+
+/// Checks an accepted burst; gives its place in memory and the answer that is planned for it.
+pub fn burst(at: At, burst: &Address, way: &Way<'_>, world: &mut World<'_>) -> Checked<Accepted> {
     let Address {
         address,
         size,
@@ -117,33 +135,38 @@ pub fn burst(
     if address % 16 != 0 {
         return broken(Rule::Alignment, format!("remainder {}", address % 16));
     }
-    if beats > limits.burst_beats {
+    if beats > way.limits.burst_beats {
         return broken(
             Rule::BurstLength,
-            format!("{beats} beats, limit {}", limits.burst_beats),
+            format!("{beats} beats, limit {}", way.limits.burst_beats),
         );
     }
     if address % 4096 + bytes > 4096 {
         return broken(Rule::Crosses4K, format!("{beats} beats"));
     }
-    if (Attributes { cache, prot }) != limits.attributes {
-        let Attributes { cache: c, prot: p } = limits.attributes;
+    if (Attributes { cache, prot }) != way.limits.attributes {
+        let Attributes { cache: c, prot: p } = way.limits.attributes;
         return broken(
             Rule::Attributes,
             format!("cache {cache:#x} prot {prot:#x}, expected {c:#x} and {p:#x}"),
         );
     }
-    let owner = world.buffers.owner(address, bytes);
-    match (
-        owner.filter(|owner| allowed.contains(owner)),
-        world.memory.cursor(address),
-    ) {
-        (Some(owner), Some(cursor)) => Ok((cursor, owner)),
-        _ => {
-            let what = owner.map_or("no buffer holds it".into(), |o| {
-                format!("it belongs to: {o}")
-            });
-            broken(Rule::StrayAddress, format!("{bytes} bytes: {what}"))
-        }
+    let (port, direction) = (way.port, way.direction);
+    let verdict = world.injector.judge(port, direction, address, beats);
+    match world
+        .space
+        .find(port, direction, way.allowed, address, bytes)
+    {
+        Found::At(cursor, owner) => Ok(Accepted {
+            cursor,
+            owner: Some(owner),
+            verdict,
+        }),
+        Found::Refused => Ok(Accepted {
+            cursor: Cursor::default(),
+            owner: None,
+            verdict: Verdict::refused(beats),
+        }),
+        Found::Stray(what) => broken(Rule::StrayAddress, format!("{bytes} bytes: {what}")),
     }
 }

@@ -13,9 +13,8 @@ pub use lite::{LiteMaster, LiteMasterPins, LiteRequest, LiteSlavePins};
 pub use read::{ReadBeat, ReadMaster, ReadSlave};
 pub use write::{WriteBeat, WriteMaster, WriteSlave};
 
-use crate::buffers::Buffers;
 use crate::inject::Injector;
-use crate::memory::Memory;
+use crate::space::Space;
 use macromac_ddr::timing::MemoryTiming;
 
 /// What a master says on AR or AW.
@@ -46,10 +45,8 @@ impl Address {
 pub struct World<'a> {
     /// The cycle that is being looked at.
     pub cycle: u64,
-    /// The data.
-    pub memory: &'a mut Memory,
-    /// Who owns which addresses.
-    pub buffers: &'a Buffers,
+    /// Where bursts go.
+    pub space: &'a mut dyn Space,
     /// When things happen.
     pub timing: &'a mut dyn MemoryTiming,
     /// Errors on purpose.

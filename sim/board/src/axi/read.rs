@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::check::{self, At, Held, Limits};
-use super::{Address, World};
+use super::check::{self, At, Held, Limits, Way};
+use super::{Address, Attributes, World};
 use crate::buffers::Owner;
 use crate::inject::{Direction, Verdict, response};
 use crate::memory::{Beat, Cursor};
@@ -72,6 +72,11 @@ impl ReadSlave {
         }
     }
 
+    /// Expects other AxCACHE and AxPROT from the next burst on.
+    pub fn set_attributes(&mut self, attributes: Attributes) {
+        self.limits.attributes = attributes;
+    }
+
     /// Bursts in flight.
     pub fn outstanding(&self) -> usize {
         self.queue.len()
@@ -120,7 +125,13 @@ impl ReadSlave {
 
     fn accept(&mut self, address: &Address, world: &mut World<'_>) -> Checked {
         let at = self.at(world.cycle);
-        let (cursor, _) = check::burst(at, address, &self.limits, self.allowed, world)?;
+        let way = Way {
+            port: self.port,
+            direction: Direction::Read,
+            limits: &self.limits,
+            allowed: self.allowed,
+        };
+        let accepted = check::burst(at, address, &way, world)?;
         if self.queue.len() >= self.limits.outstanding {
             let found = format!(
                 "{} were in flight at {:#x}",
@@ -130,17 +141,14 @@ impl ReadSlave {
             return Err(at.broken(Rule::Outstanding, found));
         }
         let beats = address.beats();
-        let verdict = world
-            .injector
-            .judge(self.port, Direction::Read, address.address, beats);
         world
             .timing
             .read(self.port, world.cycle, address.address, beats);
         self.queue.push_back(Burst {
-            cursor,
+            cursor: accepted.cursor,
             next: 0,
             beats,
-            verdict,
+            verdict: accepted.verdict,
         });
         Ok(())
     }
@@ -158,7 +166,7 @@ impl ReadSlave {
         }
         let code = burst.verdict.response(burst.next);
         let data = match code {
-            response::OKAY => world.memory.beat(burst.cursor),
+            response::OKAY => world.space.beat(burst.cursor),
             // What comes with an error must not be used; a pattern that would show.
             _ => [0xDEAD_BEEF; 4],
         };

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::check::{self, At, Held, Limits};
-use super::{Address, World};
+use super::check::{self, At, Held, Limits, Way};
+use super::{Address, Attributes, World};
 use crate::buffers::Owner;
 use crate::inject::{Direction, Verdict, response};
 use crate::memory::{Beat, Cursor};
@@ -71,7 +71,7 @@ pub struct WriteSlave {
 struct Burst {
     cursor: Cursor,
     address: u64,
-    owner: Owner,
+    owner: Option<Owner>,
     filled: u32,
     beats: u32,
     verdict: Verdict,
@@ -98,6 +98,11 @@ impl WriteSlave {
             results: 0,
             records: 0,
         }
+    }
+
+    /// Expects other AxCACHE and AxPROT from the next burst on.
+    pub fn set_attributes(&mut self, attributes: Attributes) {
+        self.limits.attributes = attributes;
     }
 
     /// Bursts in flight, a response that was not taken included.
@@ -161,7 +166,13 @@ impl WriteSlave {
 
     fn accept(&mut self, address: &Address, world: &mut World<'_>) -> Checked {
         let at = self.at("AW", world.cycle);
-        let (cursor, owner) = check::burst(at, address, &self.limits, self.allowed, world)?;
+        let way = Way {
+            port: self.port,
+            direction: Direction::Write,
+            limits: &self.limits,
+            allowed: self.allowed,
+        };
+        let accepted = check::burst(at, address, &way, world)?;
         if self.outstanding() >= self.limits.outstanding {
             let found = format!(
                 "{} were in flight at {:#x}",
@@ -172,16 +183,13 @@ impl WriteSlave {
         }
         let beats = address.beats();
         let address = address.address;
-        let verdict = world
-            .injector
-            .judge(self.port, Direction::Write, address, beats);
         self.bursts.push_back(Burst {
-            cursor,
+            cursor: accepted.cursor,
             address,
-            owner,
+            owner: accepted.owner,
             filled: 0,
             beats,
-            verdict,
+            verdict: accepted.verdict,
         });
         Ok(())
     }
@@ -194,7 +202,7 @@ impl WriteSlave {
             };
             burst.filled += 1;
             self.matched += 1;
-            self.results += u64::from(burst.owner != Owner::Completion);
+            self.results += u64::from(burst.owner != Some(Owner::Completion));
             let full = burst.filled == burst.beats;
             if beat.last != full {
                 let (beats, filled, address) = (burst.beats, burst.filled, burst.address);
@@ -237,11 +245,11 @@ impl WriteSlave {
             };
             self.matched -= 1;
             if code == response::OKAY {
-                world.memory.store(burst.cursor, &beat.data, beat.strobe);
+                world.space.store(burst.cursor, &beat.data, beat.strobe);
                 burst.cursor.advance();
             }
         }
-        if code == response::OKAY && burst.owner == Owner::Completion {
+        if code == response::OKAY && burst.owner == Some(Owner::Completion) {
             self.records += 1;
         }
         self.b = Some(code);

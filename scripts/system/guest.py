@@ -1,0 +1,103 @@
+"""What a guest boots with: an initramfs and a device tree."""
+
+import gzip
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+# Where Linux puts the first BAR of the only PCI device of QEMU's `virt`, and the GIC's number of its INTA.
+BAR = 0x10000000
+INTA_SPI = 4
+# Memory reserved for the accelerator.
+POOL = 0x50000000
+POOL_BYTES = 64 << 20
+
+
+class Initramfs:
+    """A cpio archive (newc), written without root: device nodes and owners are what the archive says."""
+
+    def __init__(self):
+        self.blob = bytearray()
+        self.number = 0
+
+    def entry(self, name, mode, data=b"", rdev=(0, 0)):
+        self.number += 1
+        path = name.encode() + b"\0"
+        fields = [self.number, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(path), 0]
+        self.blob += b"070701" + b"".join(b"%08x" % field for field in fields) + path
+        self.blob += bytes(-len(self.blob) % 4) + data
+        self.blob += bytes(-len(self.blob) % 4)
+
+    def directory(self, name):
+        self.entry(name, stat.S_IFDIR | 0o755)
+
+    def file(self, name, source, mode=0o755):
+        self.entry(name, stat.S_IFREG | mode, Path(source).read_bytes())
+
+    def text(self, name, text):
+        self.entry(name, stat.S_IFREG | 0o644, text.encode())
+
+    def link(self, name, to):
+        self.entry(name, stat.S_IFLNK | 0o777, to.encode())
+
+    def device(self, name, major, minor):
+        self.entry(name, stat.S_IFCHR | 0o600, rdev=(major, minor))
+
+    def write(self, path):
+        self.entry("TRAILER!!!", 0)
+        Path(path).write_bytes(gzip.compress(bytes(self.blob), 1))
+
+
+def initramfs(path, root, programs, models):
+    """Busybox, the programs with the C library they need, `init` and the model folders, as a file at `path`."""
+    archive = Initramfs()
+    libraries = Path(root) / "tools/usr/aarch64-linux-gnu/lib"
+    for name in ["bin", "dev", "etc", "lib", "models", "proc", "sys", "tmp"]:
+        archive.directory(name)
+    archive.device("dev/console", 5, 1)
+    archive.device("dev/null", 1, 3)
+    archive.file("bin/busybox", Path(root) / "kernel/bin/busybox")
+    archive.link("bin/sh", "busybox")
+    archive.text("etc/passwd", "root:x:0:0::/tmp:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n")
+    archive.text("etc/group", "root:x:0:\nuser:x:1000:\n")
+    archive.file("init", Path(__file__).with_name("init"))
+    for name in ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"]:
+        archive.file(f"lib/{name}", libraries / name)
+    for program in programs:
+        archive.file(f"bin/{Path(program).name}", program)
+    for name, folder in models.items():
+        archive.directory(f"models/{name}")
+        for file in sorted(os.listdir(folder)):
+            archive.file(f"models/{name}/{file}", Path(folder) / file, 0o644)
+    archive.write(path)
+
+
+def device_tree(path, root, qemu, pool):
+    """QEMU's own tree for the machine `qemu` (its arguments), with the accelerator and its memory added. `pool` is the
+    property that says how the memory is reserved: reusable or no-map."""
+    tree, blob = f"{path}.dts", f"{path}.virt"
+    machine = [f"{arg},dumpdtb={blob}" if before == "-M" else arg for before, arg in zip([""] + qemu, qemu)]
+    subprocess.run([f"{root}/bin/qemu-system-aarch64", *machine], check=True, capture_output=True)
+    dtc = f"{root}/bin/dtc"
+    subprocess.run([dtc, "-q", "-I", "dtb", "-O", "dts", blob, "-o", tree], check=True)
+    with open(tree, "a") as out:
+        out.write(f"""
+/ {{
+  reserved-memory {{
+    #address-cells = <2>; #size-cells = <2>; ranges;
+    pool: macromac@{POOL:x} {{
+      compatible = "shared-dma-pool";
+      reg = <0x0 {POOL:#x} 0x0 {POOL_BYTES:#x}>;
+      {pool};
+    }};
+  }};
+  macromac@{BAR:x} {{
+    compatible = "macromac,macromac-1.0";
+    reg = <0x0 {BAR:#x} 0x0 0x2000>;
+    interrupts = <0 {INTA_SPI} 4>;
+    memory-region = <&pool>;
+  }};
+}};
+""")
+    subprocess.run([dtc, "-q", "-I", "dts", "-O", "dtb", tree, "-o", path], check=True)

@@ -1,0 +1,47 @@
+//! What the server has counted.
+
+use serde::Serialize;
+
+/// A burst that the device must not make.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stray {
+    /// Memory port: 0..=3 weights, 4 data.
+    pub port: usize,
+    /// `read` or `write`.
+    pub direction: &'static str,
+    /// First byte.
+    pub address: u64,
+    /// Length.
+    pub bytes: u64,
+}
+
+/// The server's summary.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Arithmetic of the device.
+    pub profile: &'static str,
+    /// Bursts outside of the allowed window, all answered with a bus error.
+    pub stray_dma: u64,
+    /// The first few of them.
+    pub strays: Vec<Stray>,
+    /// Loads from the device's registers by the guest.
+    pub register_reads: u64,
+    /// Stores to the device's registers by the guest.
+    pub register_writes: u64,
+    /// Of these, stores to the doorbell page.
+    pub doorbell_writes: u64,
+    /// Accesses that were not whole aligned words: answered with ones, or ignored.
+    pub odd_accesses: u64,
+    /// Times that the interrupt line was raised towards the guest.
+    pub interrupts: u64,
+    /// Errors that the guest's tests asked for.
+    pub injections: u64,
+    /// PL cycles simulated.
+    pub clocks: u64,
+    /// Wall-clock time spent on them, in seconds.
+    pub simulated_s: f64,
+    /// Longest time that the guest waited for a load, in milliseconds.
+    pub longest_load_ms: f64,
+    /// Why the simulation ended before the guest did: a broken rule of the bus, a failed assertion of the RTL.
+    pub failure: Option<String>,
+}
