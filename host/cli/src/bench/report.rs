@@ -150,7 +150,10 @@ impl Row {
             true => test.tokens.div_ceil(board.batch),
             false => test.tokens,
         };
-        let ps = first.estimate.ps;
+        // What was run, if all of it was; else the model's, which charges the same between the units that it runs.
+        let all = |(units, _): &&(Units, f64)| units.cycles.len() == first.estimate.cycles.len();
+        let ps = first.rtl.as_ref().filter(all);
+        let ps = ps.map_or(first.estimate.ps, |(units, _)| units.ps);
         let moved = board.bytes(!test.prompt, vectors) * rounds as u64 + ps.ddr_bytes;
         let bytes = moved as f64 / tokens;
         let ps_time = setup.ps_time.to_possible_value();

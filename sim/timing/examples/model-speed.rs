@@ -1,5 +1,5 @@
 //! How fast the model runs: tokens of Qwen2.5-0.5B's shape, a gap of the PS before each step.
-//! `cargo run --release -p macromac-timing --example speed`
+//! `cargo run --release -p macromac-timing --example model-speed`
 
 use std::time::{Duration, Instant};
 
