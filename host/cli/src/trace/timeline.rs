@@ -194,8 +194,7 @@ pub fn timeline(record: &Record, shape: &Shape) -> Timeline {
         clock_hz: shape.clock_hz,
         ..Timeline::default()
     };
-    let us = |cycle: u64| cycle.saturating_sub(record.span.0) as f64 * 1e6 / shape.clock_hz as f64;
-    t.length = us(record.span.1);
+    t.length = (record.span.1 - record.span.0) as f64 * 1e6 / shape.clock_hz as f64;
     if let (Some(first), Some(last)) = (record.first, record.last) {
         t.stream_cycles = last.stream_cycles - first.stream_cycles;
     }
