@@ -194,10 +194,11 @@ pub fn timeline(record: &Record, shape: &Shape) -> Timeline {
         clock_hz: shape.clock_hz,
         ..Timeline::default()
     };
-    t.length = (record.span.1 - record.span.0) as f64 * 1e6 / shape.clock_hz as f64;
+    let us = |cycle: u64| cycle.saturating_sub(record.span.0) as f64 * 1e6 / shape.clock_hz as f64;
     if let (Some(first), Some(last)) = (record.first, record.last) {
         t.stream_cycles = last.stream_cycles - first.stream_cycles;
     }
+    t.length = us(record.span.1);
     ps(&mut t, record, shape, &us);
     units(&mut t, record, shape, &us);
     if let Some(traffic) = &record.traffic {
