@@ -36,6 +36,20 @@ struct Part {
     ps: Charge,
 }
 
+impl Part {
+    /// What lies at `part` (0 to 1) of the way to `other`.
+    fn towards(self, other: Part, part: f64) -> Part {
+        let between = |a: u64, b: u64| (a as f64 + part * (b as f64 - a as f64)).round() as u64;
+        Part {
+            cycles: between(self.cycles, other.cycles),
+            ps: Charge {
+                time: self.ps.time.mul_f64(1.0 - part) + other.ps.time.mul_f64(part),
+                ddr_bytes: between(self.ps.ddr_bytes, other.ps.ddr_bytes),
+            },
+        }
+    }
+}
+
 impl Units {
     fn add(&mut self, unit: usize, part: Part) {
         self.cycles.push((unit, part.cycles));
@@ -55,8 +69,11 @@ pub fn row(args: &BenchArgs, board: &Board, test: Test) -> Result<Row> {
     let count = test.tokens.div_ceil(test.step(board.batch));
     let all: Vec<usize> = (0..count).collect();
     let (estimate, doubled) = std::thread::scope(|scope| {
-        let doubled = scope.spawn(|| estimate(board, test, 2.0));
-        let estimate = estimate(board, test, 1.0);
+        // The RTL's units are held against the model's one by one. A round of a prompt takes as long as the slower of PL and PS, so
+        // its time bends upwards, and a straight line between first and last errs on the slow side.
+        let doubled = scope.spawn(|| estimate(board, test, 2.0, test.prompt));
+        let ends = test.prompt || matches!(args.backend, Timer::Rtl);
+        let estimate = estimate(board, test, 1.0, ends);
         (estimate, doubled.join())
     });
     let (estimate, Ok(doubled)) = (estimate?, doubled) else {
@@ -138,36 +155,33 @@ pub fn traced(
     Ok((units, timeline))
 }
 
-/// All units by the model, which runs the first and the last of each length: what lies between changes evenly, as attention does
-/// with the positions before.
-fn estimate(board: &Board, test: Test, factor: f64) -> Result<Units> {
+/// All units by the model. What a unit takes changes evenly with the positions before it, as attention does: `ends` runs the first
+/// and the last whole unit and takes what lies between as straight; else the one in the middle, which is their mean, stands
+/// for all. A last unit that is shorter runs for itself.
+fn estimate(board: &Board, test: Test, factor: f64, ends: bool) -> Result<Units> {
     let model = board.weights.shape_model(&board.setup, factor);
     let step = test.step(board.batch);
     let count = test.tokens.div_ceil(step);
-    let whole = test.tokens / step;
-    let mut units: Vec<usize> = [0, whole.max(1) - 1, count - 1].into();
+    let whole = (test.tokens / step).max(1);
+    let mut units = match ends {
+        true => vec![0, whole - 1],
+        false => vec![(whole - 1) / 2],
+    };
     units.dedup();
+    let ends = units.len() - 1;
+    units.extend(whole..count);
     let ran = run(&model, board.model()?.accelerator(), test, &units)?;
+    let part = |place: usize| ran.parts[place].1;
     let mut all = Units::default();
-    for pair in ran.parts.windows(2) {
-        let ((from, a), (to, b)) = (pair[0], pair[1]);
-        let between = |a: u64, b: u64, part: f64| (a as f64 + part * (b as f64 - a as f64)).round();
-        for unit in from..to {
-            let part = (unit - from) as f64 / (to - from) as f64;
-            all.add(
-                unit,
-                Part {
-                    cycles: between(a.cycles, b.cycles, part) as u64,
-                    ps: Charge {
-                        time: a.ps.time.mul_f64(1.0 - part) + b.ps.time.mul_f64(part),
-                        ddr_bytes: between(a.ps.ddr_bytes, b.ps.ddr_bytes, part) as u64,
-                    },
-                },
-            );
-        }
-    }
-    if let Some((unit, part)) = ran.parts.last() {
-        all.add(*unit, *part);
+    for unit in 0..count {
+        let way = unit as f64 / (whole - 1).max(1) as f64;
+        all.add(
+            unit,
+            match unit < whole {
+                true => part(0).towards(part(ends), way),
+                false => part(ends + 1),
+            },
+        );
     }
     Ok(all)
 }
