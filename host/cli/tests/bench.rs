@@ -74,9 +74,10 @@ fn the_rtl_keeps_the_time_and_the_model_is_near_it() {
         assert_eq!(row["rtl_positions"], 2);
         assert_eq!(row["rtl_cycles"], again[0]["rtl_cycles"]);
         assert_eq!(row["config_hash"].as_str().unwrap().len(), 8);
-        // A story token is short steps with long gaps, where what steps cost besides their strips counts most.
+        // The model steps what the RTL does; a row leaves equal layers out.
         let miss = number(row, "model_error_percent");
-        assert!(miss.abs() < 8.0, "{profile}: {miss} %");
+        println!("{profile}: {miss} %");
+        assert!(miss.abs() < 1.0, "{profile}: {miss} %");
     }
 }
 
