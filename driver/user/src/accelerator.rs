@@ -1,8 +1,9 @@
 //! What inference sees of a device that multiplies matrices.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::DriverError;
+use crate::{DriverError, Results};
 
 /// Which arithmetic a device computes in (docs/arithmetic.md); results are FP32 in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,17 +141,34 @@ pub trait Accelerator {
     /// If the ticket has expired, there are not so many rows, the device reports a fault, or the wait times out.
     fn wait_rows(&mut self, ticket: Ticket, rows: usize) -> Result<usize, DriverError>;
 
+    /// Finished results of a submitted step: output channels `rows` of every vector that it was given.
+    ///
+    /// # Errors
+    /// If the ticket has expired, or the rows are out of range or not finished.
+    fn results(&mut self, ticket: Ticket, rows: Range<usize>) -> Result<Results<'_>, DriverError>;
+
     /// Copies finished results `first .. first + out.len()` of vector `vector` of a submitted step.
     ///
     /// # Errors
-    /// If the ticket has expired, the vector was not given, or the rows are out of range or not finished.
+    /// As [`results`](Self::results), or if the vector was not given.
     fn read_rows(
         &mut self,
         ticket: Ticket,
         vector: usize,
         first: usize,
         out: &mut [f32],
-    ) -> Result<(), DriverError>;
+    ) -> Result<(), DriverError> {
+        let results = self.results(ticket, first..first.saturating_add(out.len()))?;
+        if vector >= results.vectors() {
+            return Err(DriverError::Shape {
+                what: "vectors of the submitted step, to read the last of".into(),
+                expected: results.vectors(),
+                found: vector.saturating_add(1),
+            });
+        }
+        results.read(vector, out);
+        Ok(())
+    }
 
     /// Waits for a submitted step and reads it whole: `y` has N values for each vector that was given, vector after vector; it may
     /// end after any of them.

@@ -1,14 +1,17 @@
 //! The queue code: a model's matrices on a platform, stepped through as a ring.
 
+use std::ops::Range;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use macromac_format::{GROUP, PORTS, TILE};
 
+use crate::results::Tiling;
 use crate::ring::{SLOTS, ahead, slot};
 use crate::upload::{ALIGN, Pass, check_capabilities, upload};
 use crate::{
     Accelerator, BufferId, BufferUse, Completion, Counters, DriverError, PassShape, PassWeights,
-    Platform, Profile, SegmentRef, Step, Ticket,
+    Platform, Profile, Results, SegmentRef, Step, Ticket,
 };
 
 /// A pass of at least so many tile rows reports its progress on the way; a shorter one is over before a report would help.
@@ -19,6 +22,18 @@ const REPORTS_PER_PASS: u16 = 16;
 const SLOWEST: u32 = 50;
 /// What a step may take besides its stream: interrupts, scheduling, a busy memory.
 const DEFAULT_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Vectors from which activations are put in place by several threads.
+const SHARED_FROM: usize = 4;
+/// Into so many parts: one for each of the board's cores.
+const SHARES: usize = 4;
+
+/// Calls a job with each number below the given one, perhaps on several threads.
+pub type Share = fn(usize, &(dyn Fn(usize) + Sync));
+
+fn on_this_thread(jobs: usize, job: &(dyn Fn(usize) + Sync)) {
+    (0..jobs).for_each(job);
+}
 
 /// Output channels of a tile row.
 const ROW: usize = TILE * PORTS;
@@ -81,8 +96,7 @@ pub struct Device<P: Platform> {
     loaded: Option<Loaded>,
     /// Tickets given out.
     tickets: u64,
-    /// Bytes on their way; kept so that a step allocates nothing.
-    bytes: Vec<u8>,
+    share: Share,
     patience: Duration,
 }
 
@@ -141,7 +155,7 @@ impl<P: Platform> Device<P> {
             batch,
             loaded: None,
             tickets: 0,
-            bytes: Vec::with_capacity(x.max(y)),
+            share: on_this_thread,
             patience: DEFAULT_PATIENCE,
         })
     }
@@ -150,6 +164,11 @@ impl<P: Platform> Device<P> {
     /// this is simulated time.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// Sets what puts activations in place on several threads, where several vectors share a step. Without it, it is done on the caller's.
+    pub fn share_copies(&mut self, share: Share) {
+        self.share = share;
     }
 
     /// The platform under the device.
@@ -241,21 +260,29 @@ fn loaded(field: &mut Option<Loaded>) -> Result<&mut Loaded, DriverError> {
     })
 }
 
-/// Cuts results that begin with row `first` where a tile row of `row` ends.
-fn split_at_rows(out: &mut [f32], first: usize, row: usize) -> impl Iterator<Item = &mut [f32]> {
-    let (head, tail) = out.split_at_mut(out.len().min(row - first % row));
-    std::iter::once(head).chain(tail.chunks_mut(row))
-}
-
-/// Puts a vector's group-major places in order: piece i of `len` bytes of vector `vector` lies at `(i * vectors + vector) * len`.
-fn pieces(
-    vector: usize,
-    vectors: usize,
-    len: usize,
-) -> impl Iterator<Item = std::ops::Range<usize>> {
-    (vector..)
-        .step_by(vectors)
-        .map(move |at| at * len..(at + 1) * len)
+/// Writes vectors of `k` numbers as a step for `vectors` vectors has them: group after group, of each group vector after vector, zeros where there is none.
+fn interleave(x: &[f32], k: usize, vectors: usize, bytes: &mut [u8], share: Share) {
+    let groups = bytes.len() / (4 * GROUP * vectors);
+    let part = groups.div_ceil(SHARES).max(1);
+    let parts = bytes.chunks_mut(part * vectors * 4 * GROUP);
+    let parts: Vec<_> = parts.map(Mutex::new).collect();
+    share(parts.len(), &|i| {
+        // Nobody else has this part.
+        let Ok(mut bytes) = parts[i].lock() else {
+            return;
+        };
+        let places = bytes.chunks_exact_mut(4 * GROUP).enumerate();
+        for (at, place) in places {
+            let (group, vector) = (i * part + at / vectors, at % vectors);
+            let x = x.chunks_exact(k).nth(vector).unwrap_or_default();
+            let x = &x[x.len().min(group * GROUP)..x.len().min((group + 1) * GROUP)];
+            let (given, rest) = place.split_at_mut(4 * x.len());
+            for (bytes, x) in given.chunks_exact_mut(4).zip(x) {
+                bytes.copy_from_slice(&x.to_le_bytes());
+            }
+            rest.fill(0);
+        }
+    });
 }
 
 impl<P: Platform> Accelerator for Device<P> {
@@ -342,17 +369,17 @@ impl<P: Platform> Accelerator for Device<P> {
             });
         }
         self.make_room()?;
-        self.bytes.clear();
-        self.bytes.resize(vectors * pass.activation_bytes(), 0);
-        for (vector, x) in x.chunks_exact(k).enumerate() {
-            for (x, at) in x.chunks(GROUP).zip(pieces(vector, vectors, 4 * GROUP)) {
-                for (bytes, x) in self.bytes[at].chunks_exact_mut(4).zip(x) {
-                    bytes.copy_from_slice(&x.to_le_bytes());
-                }
-            }
-        }
         let place = self.activations.at(slot);
-        let written = self.platform.write(place.buffer, place.offset, &self.bytes);
+        let bytes = vectors * pass.activation_bytes();
+        let share = match given {
+            SHARED_FROM.. => self.share,
+            _ => on_this_thread,
+        };
+        let written = self
+            .platform
+            .fill(place.buffer, place.offset, bytes, &|bytes| {
+                interleave(x, k, vectors, bytes, share);
+            });
         self.lost(written)?;
         let ticket = Ticket::new(self.tickets);
         self.tickets += 1;
@@ -401,59 +428,38 @@ impl<P: Platform> Accelerator for Device<P> {
         self.note(ticket, seen)
     }
 
-    fn read_rows(
-        &mut self,
-        ticket: Ticket,
-        vector: usize,
-        first: usize,
-        out: &mut [f32],
-    ) -> Result<(), DriverError> {
+    fn results(&mut self, ticket: Ticket, rows: Range<usize>) -> Result<Results<'_>, DriverError> {
         let loaded = loaded(&mut self.loaded)?;
         let vectors = loaded.vectors;
         let step = *loaded.find(ticket)?;
-        if vector >= step.vectors {
-            return Err(DriverError::Shape {
-                what: format!(
-                    "vectors of the step of pass {}, to read the last of",
-                    step.pass
-                ),
-                expected: step.vectors,
-                found: vector + 1,
-            });
-        }
         let n = self.passes[step.pass].shape.n;
-        let end = first
-            .checked_add(out.len())
-            .filter(|end| *end <= n)
-            .ok_or_else(|| DriverError::Shape {
+        if rows.end > n {
+            return Err(DriverError::Shape {
                 what: format!("end of the rows of pass {} to read, at most", step.pass),
                 expected: n,
-                found: first.saturating_add(out.len()),
-            })?;
-        if end > step.finished {
+                found: rows.end,
+            });
+        }
+        if rows.end > step.finished {
             let seen = self.platform.completion();
             let finished = self.note(ticket, seen)?;
-            if end > finished {
+            if rows.end > finished {
                 return Err(DriverError::Sequence(format!(
-                    "rows {first}..{end} are not finished, {finished} are: wait for them first"
+                    "rows {}..{} are not finished, {finished} are: wait for them first",
+                    rows.start, rows.end
                 )));
             }
         }
+        let tiling = Tiling {
+            // One vector's results are one piece of memory, those of several alternate by tile rows.
+            row: if vectors == 1 { n.max(1) } else { ROW },
+            vectors,
+        };
+        let span = tiling.span(&rows);
         let place = self.results.at(step.slot);
-        // One vector's results are one piece of memory, those of several alternate by tile rows.
-        let row = if vectors == 1 { n.max(1) } else { ROW };
-        let mut at = first;
-        for out in split_at_rows(out, first, row) {
-            let stride = (at / row * vectors + vector) * row + at % row;
-            self.bytes.resize(4 * out.len(), 0);
-            let offset = place.offset + 4 * stride as u64;
-            self.platform.read(place.buffer, offset, &mut self.bytes)?;
-            for (value, bytes) in out.iter_mut().zip(self.bytes.chunks_exact(4)) {
-                *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            }
-            at += out.len();
-        }
-        Ok(())
+        let offset = place.offset + 4 * span.start as u64;
+        let view = self.platform.view(place.buffer, offset, 4 * span.len())?;
+        Ok(Results::new(view, tiling, &rows, step.vectors))
     }
 
     fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {

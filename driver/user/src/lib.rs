@@ -11,16 +11,18 @@ mod error;
 #[cfg(target_os = "linux")]
 mod linux;
 mod platform;
+mod results;
 mod ring;
 pub mod rules;
 mod upload;
 
 pub use accelerator::{Accelerator, Counters, PassShape, PortStalls, Profile, SystemCalls, Ticket};
-pub use device::Device;
+pub use device::{Device, Share};
 pub use error::{DeviceFault, DriverError};
 #[cfg(target_os = "linux")]
 pub use linux::{DEFAULT_DEVICE, LinuxPlatform};
 pub use platform::{
     BufferId, BufferUse, Capabilities, Completion, DeviceStatus, Platform, SegmentRef, Step,
 };
+pub use results::{Memory, Results, View};
 pub use upload::PassWeights;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use macromac_format::Packing;
 
-use crate::{Counters, DriverError, Profile};
+use crate::{Counters, DriverError, Profile, View};
 
 /// Handle of a DMA buffer; meaningless outside the platform that gave it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -145,11 +145,39 @@ pub trait Platform {
     /// If the handle is unknown or the range is outside the buffer.
     fn write(&mut self, buffer: BufferId, offset: u64, data: &[u8]) -> Result<(), DriverError>;
 
-    /// Reads from a buffer (what the device wrote).
+    /// Lets `f` write into a piece of a buffer, and makes that visible to the device. What the piece holds before is not said, and a platform that keeps no
+    /// bytes does not call `f`.
     ///
     /// # Errors
     /// If the handle is unknown or the range is outside the buffer.
-    fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError>;
+    fn fill(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+        f: &dyn Fn(&mut [u8]),
+    ) -> Result<(), DriverError>;
+
+    /// Makes a piece of a buffer (what the device wrote) ready to be read, by several threads if need be.
+    ///
+    /// # Errors
+    /// If the handle is unknown or the range is outside the buffer.
+    fn view(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<View<'_>, DriverError>;
+
+    /// Reads from a buffer.
+    ///
+    /// # Errors
+    /// As [`view`](Self::view).
+    fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError> {
+        let View { memory, at } = self.view(buffer, offset, out.len())?;
+        memory.copy(at, out);
+        Ok(())
+    }
 
     /// Validates every step, encodes the descriptors, stops and drains a running program, and starts this one as a ring. Step
     /// sequence numbers start again from 0.

@@ -4,11 +4,16 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use macromac_driver::{Accelerator, PassWeights, Profile};
 use macromac_infer::cpu::pass_shapes;
+use macromac_infer::kernels::team;
 use macromac_infer::{Source, cpu_device, golden_device};
 
 use crate::args::{Backend, ModelArgs};
 use crate::load::Loaded;
 use crate::trace::Probe;
+
+/// How long threads look for work before they sleep, with a device at hand.
+#[cfg(target_os = "linux")]
+const SPIN: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Builds the device that `--backend` and `--profile` name and gives it the model's weights.
 pub fn device(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
@@ -85,6 +90,9 @@ fn real(args: &ModelArgs, loaded: &Loaded) -> Result<Box<dyn Accelerator>> {
     );
     let mut device = Device::new(platform, &weights(&loaded.source))?;
     device.set_patience(patience);
+    device.share_copies(team::run);
+    // Nobody sleeps while a token is generated: no pass but the last takes so long.
+    team::set_patience(SPIN);
     Ok(Box::new(device))
 }
 
@@ -146,7 +154,9 @@ fn board(
     .with_profile(args.profile.into())
     .with_clock(args.clock_hz());
     let passes = weights(&loaded.source);
-    Ok(Device::new(Board::new(config)?, &passes)?)
+    let mut device = Device::new(Board::new(config)?, &passes)?;
+    device.share_copies(team::run);
+    Ok(device)
 }
 
 /// Built without Verilator, for machines that only need the other backends.

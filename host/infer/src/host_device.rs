@@ -1,8 +1,9 @@
 //! Devices without hardware: the ring and its bookkeeping, over any way to compute a product.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Ticket};
+use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Results, Ticket};
 
 /// Computes one pass: `Y = W X`.
 pub trait Product {
@@ -141,19 +142,11 @@ impl<P: Product> Accelerator for HostDevice<P> {
         Ok(step.n)
     }
 
-    fn read_rows(
-        &mut self,
-        ticket: Ticket,
-        vector: usize,
-        first: usize,
-        out: &mut [f32],
-    ) -> Result<(), DriverError> {
+    fn results(&mut self, ticket: Ticket, rows: Range<usize>) -> Result<Results<'_>, DriverError> {
         let step = self.find(ticket)?;
-        check("rows read", step.n, first.saturating_add(out.len()))?;
-        check("vectors read", step.results.len() / step.n, vector + 1)?;
-        let from = vector * step.n + first;
-        out.copy_from_slice(&step.results[from..from + out.len()]);
-        Ok(())
+        check("rows read", step.n, rows.end)?;
+        let vectors = step.results.len() / step.n;
+        Ok(Results::in_order(&step.results, step.n, vectors, &rows))
     }
 
     fn elapse(&mut self, _ps: Duration, _bytes: u64) -> Result<(), DriverError> {

@@ -60,6 +60,12 @@ pub use tokenizer::Tokenizer;
 /// # Errors
 /// [`InferError::Input`] if threads are already running or cannot be started.
 pub fn set_threads(threads: usize) -> Result<(), InferError> {
+    if !kernels::team::set_threads(threads) {
+        return Err(InferError::Input(format!(
+            "cannot use {threads} threads: {} are running already",
+            kernels::team::threads()
+        )));
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()

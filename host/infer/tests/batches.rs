@@ -1,10 +1,11 @@
 //! Several positions a pass: the bits of one position after the other, on every backend, head and image format.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Ticket};
+use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Results, Ticket};
 use macromac_format::{GROUP, Head, Packing};
 use macromac_golden::group::{Group, convert};
 use macromac_infer::{
@@ -241,15 +242,10 @@ impl<D: Accelerator> Accelerator for Recorder<D> {
         self.in_flight -= 1;
         self.inner.wait_rows(ticket, rows)
     }
-    fn read_rows(
-        &mut self,
-        ticket: Ticket,
-        vector: usize,
-        first: usize,
-        out: &mut [f32],
-    ) -> Result<(), DriverError> {
-        self.inner.read_rows(ticket, vector, first, out)
+    fn results(&mut self, ticket: Ticket, rows: Range<usize>) -> Result<Results<'_>, DriverError> {
+        self.inner.results(ticket, rows)
     }
+
     fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {
         self.inner.elapse(ps, bytes)
     }

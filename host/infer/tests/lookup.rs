@@ -1,10 +1,11 @@
 //! Prompt-lookup decoding writes the text of plain greedy decoding, in fewer passes.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Ticket};
+use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Results, Ticket};
 use macromac_format::Packing;
 use macromac_infer::kernels::time::{Coherency, Profile as PsProfile, PsTime};
 use macromac_infer::{
@@ -198,14 +199,8 @@ impl<D: Accelerator> Accelerator for Clocked<D> {
         self.clock.wait_rows(self.of_clock(ticket), rows)
     }
 
-    fn read_rows(
-        &mut self,
-        ticket: Ticket,
-        vector: usize,
-        first: usize,
-        out: &mut [f32],
-    ) -> Result<(), DriverError> {
-        self.results.read_rows(ticket, vector, first, out)
+    fn results(&mut self, ticket: Ticket, rows: Range<usize>) -> Result<Results<'_>, DriverError> {
+        self.results.results(ticket, rows)
     }
 
     fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {

@@ -6,11 +6,10 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::cache::{BLOCK, HeadCache, PIECE, VALUES, View};
 use super::fused;
 use super::math::exp;
+use super::team;
 use super::vector::fold;
 
 /// Multiply-adds above which the work is shared out to threads; below it, starting them costs more.
@@ -87,7 +86,7 @@ pub fn attend(
         }
     }
     let done: Vec<Partial> = if is_shared_out(q.len(), positions) {
-        jobs.par_iter().map(Job::run).collect()
+        team::map(jobs.iter(), Job::run)
     } else {
         jobs.iter().map(Job::run).collect()
     };
@@ -423,8 +422,6 @@ mod tests {
                     attend(&q, heads, &k, &v, positions, &mut out);
                     bits(&out)
                 };
-                let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1);
-                let one_thread = one_thread.build().unwrap();
                 let (fast, slow) = both(|| {
                     // On this thread, or the portable form would not be forced.
                     let width = heads * d;
@@ -443,9 +440,8 @@ mod tests {
                     (bits(&done.sums), done.max, done.sum)
                 });
                 assert_eq!(fast, slow, "{t:?} {d} {positions}");
-                let want = one_thread.install(run);
-                let three = rayon::ThreadPoolBuilder::new().num_threads(3);
-                assert_eq!(three.build().unwrap().install(run), want);
+                let want = team::alone(run);
+                assert_eq!(run(), want);
                 for (i, (q, want)) in q.chunks(heads * d).zip(want.chunks(heads * d)).enumerate() {
                     let mut out = vec![f32::NAN; q.len()];
                     attend(q, heads, &k, &v, positions + i, &mut out);

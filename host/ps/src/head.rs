@@ -1,9 +1,9 @@
 //! The output matrix on the PS: FP16 weights widened exactly, products as in [`super::vector`].
 
 use macromac_format::{DType, TILE};
-use rayon::prelude::*;
 
 use super::LANES;
+use super::team;
 use super::vector::tile_product;
 
 /// Tiles that a task takes: enough work to pay for starting it.
@@ -22,27 +22,25 @@ pub fn head_product(dtype: DType, weights: &[u8], x: &[f32], y: &mut [f32]) {
     let stride = k.next_multiple_of(LANES);
     let mut padded = x.to_vec();
     padded.resize(stride, 0.0);
-    y.par_chunks_mut(TILE * TILES_PER_TASK)
-        .zip(weights.par_chunks(TILE * TILES_PER_TASK * row_bytes))
-        .for_each_init(
-            || vec![0.0; TILE * stride],
-            |tile, (y, weights)| {
-                let tiles = weights.chunks(TILE * row_bytes);
-                for (y, weights) in y.chunks_mut(TILE).zip(tiles) {
-                    #[cfg(target_arch = "aarch64")]
-                    if let Some(rows) = f16_tile(dtype, weights, k) {
-                        y.copy_from_slice(&crate::neon::head::f16_tile_product(rows, x));
-                        continue;
-                    }
-                    let rows = weights.chunks_exact(row_bytes);
-                    for (row, out) in rows.zip(tile.chunks_exact_mut(stride)) {
-                        dtype.widen(row, &mut out[..k]);
-                    }
-                    // Rows beyond the last of the matrix are left over from before, and cut.
-                    y.copy_from_slice(&tile_product(tile, &padded)[..y.len()]);
-                }
-            },
-        );
+    let tasks = y.chunks_mut(TILE * TILES_PER_TASK);
+    let tasks = tasks.zip(weights.chunks(TILE * TILES_PER_TASK * row_bytes));
+    team::each(tasks, |(y, weights)| {
+        let mut tile = vec![0.0; TILE * stride];
+        let tiles = weights.chunks(TILE * row_bytes);
+        for (y, weights) in y.chunks_mut(TILE).zip(tiles) {
+            #[cfg(target_arch = "aarch64")]
+            if let Some(rows) = f16_tile(dtype, weights, k) {
+                y.copy_from_slice(&crate::neon::head::f16_tile_product(rows, x));
+                continue;
+            }
+            let rows = weights.chunks_exact(row_bytes);
+            for (row, out) in rows.zip(tile.chunks_exact_mut(stride)) {
+                dtype.widen(row, &mut out[..k]);
+            }
+            // Rows beyond the last of the matrix are left over from before, and cut.
+            y.copy_from_slice(&tile_product(&tile, &padded)[..y.len()]);
+        }
+    });
 }
 
 /// Eight rows of FP16 as the NEON form takes them: whole, aligned, K a multiple of 8.

@@ -30,6 +30,7 @@ pub mod math;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
 pub mod rotary;
+pub mod team;
 pub mod time;
 pub mod vector;
 

@@ -1,9 +1,9 @@
 //! Kernels over one vector, and the FP32 matrix product of the `cpu` backend.
 
 use macromac_format::TILE;
-use rayon::prelude::*;
 
 use super::math::sigmoid;
+use super::team;
 use super::{LANES, LONG, fused};
 #[cfg(target_arch = "aarch64")]
 use crate::neon;
@@ -118,9 +118,8 @@ pub fn silu_product(gate_up: &[f32], h: &mut [f32]) {
     }
     // Whole tiles, two at a time, so that every part but the last is a multiple of what the kernel takes.
     let part = h.len().div_ceil(SHARES).next_multiple_of(2 * TILE);
-    h.par_chunks_mut(part)
-        .zip(gate_up.par_chunks(2 * part))
-        .for_each(|(h, gate_up)| silu_part(gate_up, h));
+    let parts = h.chunks_mut(part).zip(gate_up.chunks(2 * part));
+    team::each(parts, |(h, gate_up)| silu_part(gate_up, h));
 }
 
 fused! {
@@ -177,7 +176,7 @@ pub fn peak(x: &[f32]) -> Peak {
         return peak_part(x);
     }
     let part = x.len().div_ceil(SHARES).next_multiple_of(LONG);
-    let peaks: Vec<Peak> = x.par_chunks(part).map(peak_part).collect();
+    let peaks = team::map(x.chunks(part), peak_part);
     let mut peak = peaks[0];
     for (i, p) in peaks.iter().enumerate().skip(1) {
         peak.join(x, i * part, *p);

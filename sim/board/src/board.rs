@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use macromac_driver::{
     BufferId, BufferUse, Capabilities, Completion, Counters, DeviceStatus, DriverError, Platform,
-    Step,
+    Step, View,
 };
 use macromac_format::regs;
 
@@ -38,6 +38,8 @@ pub struct Board {
     interrupts: u64,
     /// Nanoseconds times Hertz that `elapse` owes the clock: less than a cycle.
     owed: u128,
+    /// Bytes on their way into the memory; kept so that a step allocates nothing.
+    filled: Vec<u8>,
 }
 
 impl Board {
@@ -72,6 +74,7 @@ impl Board {
             step_interrupts,
             interrupts: 0,
             owed: 0,
+            filled: Vec::new(),
         };
         board.check_reset_values()?;
         Ok(board)
@@ -346,14 +349,32 @@ impl Platform for Board {
         Ok(())
     }
 
-    fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError> {
-        let address = self
-            .machine
-            .space
-            .buffers
-            .range(buffer.0, offset, out.len())?;
-        self.machine.space.memory.read(address, out);
+    fn fill(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+        f: &dyn Fn(&mut [u8]),
+    ) -> Result<(), DriverError> {
+        let space = &mut self.machine.space;
+        let at = space.buffers.range(buffer.0, offset, bytes)?;
+        // Its memory is in pages, not in one piece.
+        self.filled.resize(bytes, 0);
+        f(&mut self.filled);
+        space.memory.write(at, &self.filled);
         Ok(())
+    }
+
+    fn view(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<View<'_>, DriverError> {
+        let space = &self.machine.space;
+        let at = space.buffers.range(buffer.0, offset, bytes)?;
+        let memory = &space.memory;
+        Ok(View { memory, at })
     }
 
     fn load_program(&mut self, steps: &[Step]) -> Result<(), DriverError> {

@@ -137,6 +137,12 @@ fn pieces(base: u64, address: u64, len: usize, mut piece: impl FnMut(usize, usiz
     }
 }
 
+impl macromac_driver::Memory for Memory {
+    fn copy(&self, at: u64, out: &mut [u8]) {
+        self.read(at, out);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

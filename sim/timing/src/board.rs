@@ -8,7 +8,7 @@ use macromac_ddr::buffers::{Buffers, Owner};
 use macromac_ddr::timing::MemoryTiming;
 use macromac_driver::{
     BufferId, BufferUse, Capabilities, Completion, Counters, DeviceStatus, DriverError, Platform,
-    PortStalls, Profile, Step,
+    PortStalls, Profile, Step, View,
 };
 use macromac_format::{GROUP, Packing, STRIPS};
 
@@ -271,10 +271,24 @@ impl Platform for ModelBoard {
         self.buffers.range(buffer.0, offset, data.len()).map(drop)
     }
 
-    fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError> {
-        self.buffers.range(buffer.0, offset, out.len())?;
-        out.fill(0);
-        Ok(())
+    fn fill(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+        _: &dyn Fn(&mut [u8]),
+    ) -> Result<(), DriverError> {
+        self.buffers.range(buffer.0, offset, bytes).map(drop)
+    }
+
+    fn view(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<View<'_>, DriverError> {
+        self.buffers.range(buffer.0, offset, bytes)?;
+        Ok(View::zeros())
     }
 
     fn load_program(&mut self, steps: &[Step]) -> Result<(), DriverError> {

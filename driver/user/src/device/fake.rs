@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     BufferId, BufferUse, Capabilities, Completion, Counters, DeviceFault, DeviceStatus,
-    DriverError, Platform, Profile, Step,
+    DriverError, Memory, Platform, Profile, Step, View,
 };
 
 /// A call of the queue code.
@@ -102,6 +102,12 @@ impl Fake {
     }
 }
 
+impl Memory for Vec<u8> {
+    fn copy(&self, at: u64, out: &mut [u8]) {
+        out.copy_from_slice(&self[at as usize..][..out.len()]);
+    }
+}
+
 impl Platform for Fake {
     fn capabilities(&self) -> Capabilities {
         self.caps
@@ -122,24 +128,41 @@ impl Platform for Fake {
     }
 
     fn write(&mut self, buffer: BufferId, offset: u64, data: &[u8]) -> Result<(), DriverError> {
+        self.fill(buffer, offset, data.len(), &|bytes| {
+            bytes.copy_from_slice(data);
+        })
+    }
+
+    fn fill(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+        f: &dyn Fn(&mut [u8]),
+    ) -> Result<(), DriverError> {
         self.calls.push(Call::Write {
             buffer: buffer.0,
             offset,
-            bytes: data.len(),
+            bytes,
         });
-        self.range(buffer, offset, data.len())?
-            .copy_from_slice(data);
+        f(self.range(buffer, offset, bytes)?);
         Ok(())
     }
 
-    fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError> {
+    fn view(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<View<'_>, DriverError> {
         self.calls.push(Call::Read {
             buffer: buffer.0,
             offset,
-            bytes: out.len(),
+            bytes,
         });
-        out.copy_from_slice(self.range(buffer, offset, out.len())?);
-        Ok(())
+        self.range(buffer, offset, bytes)?;
+        let memory = &self.buffers[buffer.0 as usize].1;
+        Ok(View { memory, at: offset })
     }
 
     fn load_program(&mut self, steps: &[Step]) -> Result<(), DriverError> {

@@ -9,8 +9,8 @@ use super::order::{now_ns, observe, publish};
 use super::{Buffer, LinuxPlatform, ROWS_SLICE, WATCH, WHOLE_STEP, fault, uapi};
 use crate::rules::NO_SUCH_BUFFER;
 use crate::{
-    BufferId, BufferUse, Capabilities, Completion, Counters, DeviceStatus, DriverError, Platform,
-    PortStalls, Step, SystemCalls,
+    BufferId, BufferUse, Capabilities, Completion, Counters, DeviceStatus, DriverError, Memory,
+    Platform, PortStalls, Step, SystemCalls, View,
 };
 
 fn no_program() -> DriverError {
@@ -20,6 +20,19 @@ fn no_program() -> DriverError {
 fn reached(seen: &Completion, steps: u32, rows: u32) -> bool {
     let lead = seen.steps_done.wrapping_sub(steps) as i32;
     lead >= 0 || (lead == -1 && seen.rows_done >= rows)
+}
+
+impl Memory for Buffer {
+    fn copy(&self, at: u64, out: &mut [u8]) {
+        let inside = at.checked_add(out.len() as u64);
+        assert!(inside.is_some_and(|end| end <= self.bytes), "{at} and on");
+        // SAFETY: the range is inside the mapping; what the record has reported the device does not write again before the
+        // next doorbell, and nobody else writes to what the device does.
+        unsafe {
+            let from = self.map.as_ptr().add(at as usize);
+            std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len());
+        }
+    }
 }
 
 impl<K: Kernel> Platform for LinuxPlatform<K> {
@@ -103,27 +116,42 @@ impl<K: Kernel> Platform for LinuxPlatform<K> {
     }
 
     fn write(&mut self, buffer: BufferId, offset: u64, data: &[u8]) -> Result<(), DriverError> {
-        let (found, to) = self.range(buffer, offset, data.len())?;
+        self.fill(buffer, offset, data.len(), &|bytes| {
+            bytes.copy_from_slice(data);
+        })
+    }
+
+    fn fill(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+        f: &dyn Fn(&mut [u8]),
+    ) -> Result<(), DriverError> {
+        let (found, to) = self.range(buffer, offset, bytes)?;
         let usage = found.usage;
-        // SAFETY: the range is inside the mapping, which only the device also touches, and not before the doorbell.
-        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), to, data.len()) };
+        // SAFETY: the range is inside the mapping, which only the device also touches, and not before the doorbell; nothing else of
+        // this process looks at it, since `self` is borrowed.
+        f(unsafe { std::slice::from_raw_parts_mut(to, bytes) });
         // The weight ports never see the caches.
         if usage == BufferUse::Weights || !self.coherent {
-            self.sync(buffer, offset, data.len(), uapi::MACROMAC_SYNC_FOR_DEVICE)?;
+            self.sync(buffer, offset, bytes, uapi::MACROMAC_SYNC_FOR_DEVICE)?;
         }
         Ok(())
     }
 
-    fn read(&mut self, buffer: BufferId, offset: u64, out: &mut [u8]) -> Result<(), DriverError> {
-        self.range(buffer, offset, out.len())?;
+    fn view(
+        &mut self,
+        buffer: BufferId,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<View<'_>, DriverError> {
+        self.range(buffer, offset, bytes)?;
         if !self.coherent {
-            self.sync(buffer, offset, out.len(), uapi::MACROMAC_SYNC_FOR_CPU)?;
+            self.sync(buffer, offset, bytes, uapi::MACROMAC_SYNC_FOR_CPU)?;
         }
-        let (_, from) = self.range(buffer, offset, out.len())?;
-        // SAFETY: the range is inside the mapping; what the record has reported the device does not write again before the
-        // next doorbell.
-        unsafe { std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) };
-        Ok(())
+        let (memory, _) = self.range(buffer, offset, bytes)?;
+        Ok(View { memory, at: offset })
     }
 
     fn load_program(&mut self, steps: &[Step]) -> Result<(), DriverError> {

@@ -12,9 +12,10 @@ pub mod operations;
 mod probe;
 pub mod timeline;
 
+use std::ops::Range;
 use std::time::Duration;
 
-use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Ticket};
+use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Results, Ticket};
 use macromac_infer::clock::Spent;
 
 pub use probe::{Probe, Run, Traffic};
@@ -233,14 +234,8 @@ impl Accelerator for Traced<'_> {
         Ok(finished)
     }
 
-    fn read_rows(
-        &mut self,
-        ticket: Ticket,
-        vector: usize,
-        first: usize,
-        out: &mut [f32],
-    ) -> Result<(), DriverError> {
-        self.inner.read_rows(ticket, vector, first, out)
+    fn results(&mut self, ticket: Ticket, rows: Range<usize>) -> Result<Results<'_>, DriverError> {
+        self.inner.results(ticket, rows)
     }
 
     fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {

@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use macromac_driver::Accelerator;
 
 use crate::InferError;
+use crate::kernels::team;
 
 /// Runs `job(i, device)` for each i in 0..`jobs` on at most `workers` devices from `device`, and
 /// returns the results by i. `done` is told of each job when it is finished, in any order.
@@ -60,7 +61,12 @@ where
                 InferError::Input(format!("cannot start {threads} threads of {workers}: {e}"))
             })?;
             let (sender, work) = (sender.clone(), &work);
-            scope.spawn(move || pool.install(|| work(sender)));
+            // Kernels of several sequences would only wait for the same threads.
+            let work = move || match workers {
+                1 => work(sender),
+                _ => team::alone(|| work(sender)),
+            };
+            scope.spawn(move || pool.install(work));
         }
         drop(sender);
         for (i, result) in receiver {

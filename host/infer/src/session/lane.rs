@@ -5,9 +5,8 @@
 
 use std::ops::Range;
 
-use macromac_driver::{Accelerator, Ticket};
+use macromac_driver::{Accelerator, Results, Ticket};
 use macromac_format::{Architecture, Head, PORTS, TILE, int8};
-use rayon::prelude::*;
 
 use super::cache::Cache;
 use crate::InferError;
@@ -15,6 +14,7 @@ use crate::clock::Clock;
 use crate::fused::PassKind;
 use crate::kernels::attention::attend;
 use crate::kernels::rotary::{angles, rotate};
+use crate::kernels::team;
 use crate::kernels::time::{Kernel, shares_out_vectors};
 use crate::kernels::vector::{Peak, add, peak, rms_norm, silu_product};
 use crate::model::Model;
@@ -54,6 +54,20 @@ fn as_finished(
         }
     }
     Ok(())
+}
+
+/// Calls `f` for each vector of a batch of `vectors`: each on one thread where there are enough of them, else one after the other (a kernel may then
+/// share itself out).
+fn by_vector<I: Send, R: Send>(
+    vectors: usize,
+    each: impl Iterator<Item = I>,
+    f: impl Fn(I) -> R + Sync,
+) -> Vec<R> {
+    if shares_out_vectors(vectors) {
+        team::map(each, f)
+    } else {
+        each.map(f).collect()
+    }
 }
 
 /// What the PS works with, besides a batch's own buffers.
@@ -150,37 +164,38 @@ impl Lane {
         let (model, vectors) = (ps.model, self.vectors);
         let (kind, layer) = PassKind::of(model.architecture(), pass);
         let n = device.passes()[pass].n;
-        let results = match kind {
+        let output = match kind {
             PassKind::LmHead => &mut self.logits,
             _ => &mut self.output,
         };
-        results.resize(self.vectors * n, 0.0);
+        output.resize(vectors * n, 0.0);
         match kind {
             PassKind::GateUp => return self.feed_forward(ps, device, ticket, n),
             PassKind::LmHead => return self.head(ps, device, ticket, n),
             PassKind::Qkv | PassKind::O | PassKind::Down => {}
         }
-        device.finish(ticket, n, results)?;
-        ps.clock.charge(Kernel::Collect { n }, vectors);
+        device.wait_rows(ticket, n)?;
+        let results = device.results(ticket, 0..n)?;
         if kind == PassKind::Qkv {
-            self.attention(ps, layer);
+            self.attention(ps, layer, &results);
         } else {
-            self.residual();
-            ps.clock.charge(Kernel::Add { n }, vectors);
+            self.residual(ps, &results);
         }
         Ok(())
     }
 
-    /// `x += output`
-    fn residual(&mut self) {
-        let width = self.x.len() / self.vectors;
-        if shares_out_vectors(self.vectors) {
-            let rows = self.x.par_chunks_mut(width);
-            rows.zip(self.output.par_chunks(width))
-                .for_each(|(x, y)| add(x, y));
-        } else {
-            add(&mut self.x, &self.output);
+    /// `x += results`
+    fn residual(&mut self, ps: &mut Ps, results: &Results) {
+        let n = self.x.len() / self.vectors;
+        if !ps.model.is_shape() {
+            let rows = self.x.chunks_mut(n).zip(self.output.chunks_mut(n));
+            by_vector(self.vectors, rows.enumerate(), |(vector, (x, y))| {
+                results.read(vector, y);
+                add(x, y);
+            });
         }
+        ps.clock.charge(Kernel::Collect { n }, self.vectors);
+        ps.clock.charge(Kernel::Add { n }, self.vectors);
     }
 
     /// `input = silu(gate) * up`, piece by piece as the rows of the pass are finished.
@@ -201,14 +216,13 @@ impl Lane {
         } = self;
         as_finished(ps, device, ticket, n, GATE_UP_PIECES, |ps, device, rows| {
             let part = rows.start / 2..(rows.end / 2).min(width);
-            for (vector, gate_up) in output.chunks_mut(n).enumerate() {
-                device.read_rows(ticket, vector, rows.start, &mut gate_up[rows.clone()])?;
-            }
+            let results = device.results(ticket, rows.clone())?;
             if !ps.model.is_shape() {
-                // A batch is shared out at once, not vector by vector.
-                let outs = input.par_chunks_mut(width);
-                outs.zip(output.par_chunks(n)).for_each(|(out, gate_up)| {
-                    silu_product(&gate_up[rows.clone()], &mut out[part.clone()]);
+                let outs = input.chunks_mut(width).zip(output.chunks_mut(n));
+                by_vector(*vectors, outs.enumerate(), |(vector, (out, gate_up))| {
+                    let gate_up = &mut gate_up[rows.clone()];
+                    results.read(vector, gate_up);
+                    silu_product(gate_up, &mut out[part.clone()]);
                 });
             }
             ps.clock.charge(Kernel::Collect { n: rows.len() }, *vectors);
@@ -231,15 +245,19 @@ impl Lane {
             peaks,
             ..
         } = self;
-        peaks.clear();
         as_finished(ps, device, ticket, n, HEAD_PIECES, |ps, device, rows| {
-            for (vector, logits) in logits.chunks_mut(n).enumerate() {
-                device.read_rows(ticket, vector, rows.start, &mut logits[rows.clone()])?;
-                let new = peak(&logits[rows.clone()]);
-                match peaks.get_mut(vector) {
-                    Some(old) => old.join(logits, rows.start, new),
-                    None => peaks.push(new),
-                }
+            let results = device.results(ticket, rows.clone())?;
+            let vectors_of = logits.chunks_mut(n).enumerate();
+            let new = by_vector(*vectors, vectors_of, |(vector, logits)| {
+                let logits = &mut logits[rows.clone()];
+                results.read(vector, logits);
+                peak(logits)
+            });
+            if rows.start == 0 {
+                *peaks = new;
+            } else {
+                let all = peaks.iter_mut().zip(logits.chunks(n)).zip(new);
+                all.for_each(|((old, logits), new)| old.join(logits, rows.start, new));
             }
             let (all, part) = (n, rows.len());
             ps.clock.charge(Kernel::CollectPart { all, part }, *vectors);
@@ -278,12 +296,11 @@ impl Lane {
         let n = a.hidden_size;
         let one =
             |(x, normed): (&[f32], &mut [f32])| rms_norm(x, weights, a.rms_norm_eps as f32, normed);
-        if shares_out_vectors(self.vectors) {
-            let rows = self.input.par_chunks_mut(n);
-            self.x.par_chunks(n).zip(rows).for_each(one);
-        } else {
-            self.x.chunks(n).zip(self.input.chunks_mut(n)).for_each(one);
-        }
+        by_vector(
+            self.vectors,
+            self.x.chunks(n).zip(self.input.chunks_mut(n)),
+            one,
+        );
         ps.clock.charge(Kernel::RmsNorm { n }, self.vectors);
     }
 
@@ -297,8 +314,8 @@ impl Lane {
         }
     }
 
-    /// `input = attention(rope(output + bias))`
-    fn attention(&mut self, ps: &mut Ps, layer: usize) {
+    /// `input = attention(rope(results + bias))`
+    fn attention(&mut self, ps: &mut Ps, layer: usize, results: &Results) {
         let (model, format) = (ps.model, ps.model.settings.cache);
         let a = model.architecture();
         let (d, heads, kv_heads) = (a.head_dim, a.num_attention_heads, a.num_key_value_heads);
@@ -306,18 +323,19 @@ impl Lane {
         self.input.resize(self.vectors * a.q_width(), 0.0);
         let first = ps.cache.positions(layer) + 1;
         let bias = &model.layers[layer].qkv_bias;
-        let one = |(qkv, (cos, sin)): (&mut [f32], (&[f32], &[f32]))| {
-            add(qkv, bias);
-            let turned = &mut qkv[..a.q_width() + a.kv_width()];
-            turned.chunks_mut(d).for_each(|head| rotate(head, cos, sin));
-        };
-        if shares_out_vectors(self.vectors) {
-            let turns = (self.cos.par_chunks(d / 2)).zip(self.sin.par_chunks(d / 2));
-            let rows = self.output.par_chunks_mut(width);
-            rows.zip(turns).for_each(one);
-        } else {
+        if !model.is_shape() {
             let turns = self.cos.chunks(d / 2).zip(self.sin.chunks(d / 2));
-            self.output.chunks_mut(width).zip(turns).for_each(one);
+            let rows = self.output.chunks_mut(width).zip(turns);
+            by_vector(
+                self.vectors,
+                rows.enumerate(),
+                |(vector, (qkv, (cos, sin)))| {
+                    results.read(vector, qkv);
+                    add(qkv, bias);
+                    let turned = &mut qkv[..a.q_width() + a.kv_width()];
+                    turned.chunks_mut(d).for_each(|head| rotate(head, cos, sin));
+                },
+            );
         }
         self.queries.clear();
         for qkv in self.output.chunks(width) {
@@ -331,6 +349,7 @@ impl Lane {
         if !model.is_shape() {
             attend(&self.queries, heads, keys, values, first, &mut self.input);
         }
+        ps.clock.charge(Kernel::Collect { n: width }, self.vectors);
         ps.clock.charge(
             Kernel::Attend {
                 queries: self.vectors,
