@@ -10,7 +10,7 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables clean
+.PHONY: help run test test-threads lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ awq-full-size:  ## AWQ of Qwen2.5-0.5B's shape on 64 k tokens: time, peak memory
 
 aarch64:  ## build the stripped program for the board's Arm cores (target/aarch64/macromac)
 	@scripts/aarch64 build
+
+test-threads:  ## how the PS's threads meet, in every order that the memory model allows (loom)
+	@scripts/test-threads
 
 test-aarch64:  ## the PS kernels' tests under qemu-user, and the same bits as on x86-64
 	@scripts/aarch64 test
