@@ -24,11 +24,13 @@ proc mm::ooc {argv} {
     {until route {synth route}} {out ""}]
   set profile [dict get $profiles [dict get $options profile]]
   set top [dict get $options top]
-  set generics [lmap pair [split [dict get $options params] ,] {string trim $pair}]
+  set generics [split [dict get $options params] ,]
   if {$top eq ""} {
     set top [dict get $profile unit]
     if {[llength $generics] == 0} {
-      set generics [lmap {name value} [dict get $profile unit_parameters] {string cat $name = $value}]
+      foreach {name value} [dict get $profile unit_parameters] {
+        lappend generics $name=$value
+      }
     }
   }
   set clock [dict get $options clock]
@@ -45,6 +47,8 @@ proc mm::ooc {argv} {
   if {$out eq ""} {
     set out [file join $root target vivado ooc-$top]
   }
+  dict set options out [file normalize $out]
+  set out [dict get $options out]
   file mkdir $out/reports
   set channel [open [file_of constraints ooc.xdc]]
   set text [read $channel]

@@ -27,12 +27,11 @@ proc mm::ip {name} {
   return [lindex $found end]
 }
 
+# Pair by pair, because an object that went through a list of ours may come out as a mere name.
 proc mm::net {driver args} {
-  set pins [get_bd_pins $driver]
   foreach sink $args {
-    lappend pins [get_bd_pins $sink]
+    connect_bd_net [get_bd_pins $driver] [get_bd_pins $sink]
   }
-  connect_bd_net {*}$pins
 }
 
 proc mm::link {master slave} {
@@ -113,7 +112,7 @@ proc mm::segment {pattern} {
   if {[llength $found] != 1} {
     fail "one address segment $pattern" "[llength $found]" "look at the block design's address editor; is it a KV260's preset (4 GB)?"
   }
-  return $found
+  return [lindex $found 0]
 }
 
 proc mm::addresses {ports} {

@@ -48,8 +48,11 @@ proc mm::table {text columns} {
       continue
     }
     # Only the first cell keeps its indent: it is the depth in a hierarchy.
-    set cells [lmap cell [lrange [split [string trimright $line " \r"] |] 1 end-1] {string trimright $cell}]
-    set names [lmap cell $cells {string trim $cell}]
+    set cells [lrange [split [string trimright $line " \r"] |] 1 end-1]
+    set names {}
+    foreach cell $cells {
+      lappend names [string trim $cell]
+    }
     if {[llength $header] == 0} {
       set header $names
       foreach column $columns {
@@ -59,7 +62,8 @@ proc mm::table {text columns} {
       }
       continue
     }
-    set row [dict create indent [expr {[string length [lindex $cells 0]] - [string length [string trimleft [lindex $cells 0]]]}]]
+    set first [string trimright [lindex $cells 0]]
+    set row [dict create indent [expr {[string length $first] - [string length [string trimleft $first]]}]]
     foreach name $header value $names {
       dict set row $name [regsub -all {(\d),(?=\d)} $value {\1}]
     }

@@ -75,13 +75,25 @@ proc mm::write_summary {options plan profile failures seconds} {
   set timing [parse_timing $report($step,timing)]
   lassign [json_paths] depth paths
   set parameters [dict get $profile parameters]
+  set settings {}
+  dict for {name value} $parameters {
+    lappend settings [json_string $name=$value]
+  }
+  set modules {}
+  foreach row [own_modules $rows] {
+    lappend modules [json_row [list module [json_string [dict get $row module]] instances [dict get $row instances] {*}[json_counts $row]]]
+  }
+  set texts {}
+  foreach failure $failures {
+    lappend texts [json_string $failure]
+  }
   set shares {}
   dict for {kind all} $k26 {
     lappend shares $kind [expr {double([dict get $top $kind]) / $all}]
   }
   set pairs [list what [json_string "vivado/build.tcl: mm_top on the K26"] top [json_string mm_top] \
     profile [json_string [dict get $options profile]] \
-    params [json_list [lmap {name value} $parameters {json_string "$name=$value"}]] \
+    params [json_list $settings] \
     figure [json_string vivado] tool [json_string "Vivado [version -short]"] part [json_string $part] family [json_string xcup] \
     step [json_string $step]]
   lappend pairs {*}[json_counts $top] carry [llength [get_cells -quiet -hierarchical -filter "REF_NAME == CARRY8 && NAME =~ [accelerator]/*"]]
@@ -96,10 +108,7 @@ proc mm::write_summary {options plan profile failures seconds} {
   lappend pairs depth $depth paths $paths ports [json_string [dict get $options ports]] links [json_string [dict get $options links]] \
     effort [json_string [dict get $options effort]] \
     design [json_row [json_counts [lindex $rows 0]]] \
-    modules [json_list [lmap row [own_modules $rows] {
-      json_row [list module [json_string [dict get $row module]] instances [dict get $row instances] {*}[json_counts $row]]
-    }]] \
-    failures [json_list [lmap failure $failures {json_string $failure}]] wall_s $seconds
+    modules [json_list $modules] failures [json_list $texts] wall_s $seconds
   write_file [dict get $options out]/summary.json "[json_object $pairs]\n"
   say "$step: WNS [dict get $timing wns] ns at [dict get $options clock] MHz; [dict get $options out]/summary.json"
 }

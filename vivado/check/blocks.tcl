@@ -1,0 +1,393 @@
+# The stub's model of a block design: cells with pins and buses, what is connected with what, and the address map.
+
+namespace eval stub {
+  # cells(NAME): kind (IP's name, or the module). config(CELL): dictionary. nets: list of {driver sinks...}. links(BUS): the bus it meets.
+  variable cells
+  array set cells {}
+  variable config
+  array set config {}
+  variable driver_of
+  array set driver_of {}
+  variable links
+  array set links {}
+  variable ports {}
+  variable mapped {}
+  variable excluded {}
+  variable files {}
+  variable module {}
+  variable validated 0
+  variable project {}
+  # Bus clocks of the processing system's ports.
+  variable gp {HPC0 0 HPC1 1 HP0 2 HP1 3 HP2 4 HP3 5}
+}
+
+proc stub::setting {cell name default} {
+  variable config
+  return [expr {[dict exists $config($cell) $name] ? [dict get $config($cell) $name] : $default}]
+}
+
+# Pins of a cell: NAME {direction width kind}; kind is clk, rst, or empty.
+proc stub::pins {cell} {
+  variable cells
+  variable gp
+  variable module
+  switch $cells($cell) {
+    zynq_ultra_ps_e {
+      set pins {pl_resetn0 {out 1 rst}}
+      if {[setting $cell PSU__FPGA_PL0_ENABLE 1]} { dict set pins pl_clk0 {out 1 clk} }
+      if {[setting $cell PSU__FPGA_PL1_ENABLE 0]} { dict set pins pl_clk1 {out 1 clk} }
+      if {[setting $cell PSU__USE__IRQ0 0]} { dict set pins pl_ps_irq0 {in 1 {}} }
+      if {[setting $cell PSU__USE__M_AXI_GP0 1]} { dict set pins maxihpm0_fpd_aclk {in 1 clk} }
+      if {[setting $cell PSU__USE__M_AXI_GP1 1]} { dict set pins maxihpm1_fpd_aclk {in 1 clk} }
+      if {[setting $cell PSU__TTC0__WAVEOUT__ENABLE 0] && [setting $cell PSU__TTC0__WAVEOUT__IO MIO] eq "EMIO"} {
+        dict set pins emio_ttc0_wave_o {out 3 {}}
+      }
+      dict for {port n} $gp {
+        if {[setting $cell PSU__USE__S_AXI_GP$n 0]} { dict set pins saxi[string tolower $port]_fpd_aclk {in 1 clk} }
+      }
+      return $pins
+    }
+    proc_sys_reset {
+      return {slowest_sync_clk {in 1 clk} ext_reset_in {in 1 {}} aux_reset_in {in 1 {}} mb_debug_sys_rst {in 1 {}} dcm_locked {in 1 {}}
+        mb_reset {out 1 rst} bus_struct_reset {out 1 rst} peripheral_reset {out 1 rst} interconnect_aresetn {out 1 rst}
+        peripheral_aresetn {out 1 rst}}
+    }
+    smartconnect { return {aclk {in 1 clk} aresetn {in 1 rst}} }
+    clk_wiz {
+      set pins {clk_in1 {in 1 clk} clk_out1 {out 1 clk}}
+      if {[setting $cell USE_LOCKED true]} { dict set pins locked {out 1 {}} }
+      if {[setting $cell USE_RESET true]} { dict set pins reset {in 1 rst} }
+      return $pins
+    }
+    xlslice { return [dict create Din [list in [setting $cell DIN_WIDTH 32] {}] Dout {out 1 {}}] }
+    default { return [dict get $module pins] }
+  }
+}
+
+# Buses of a cell: NAME {mode data_width address_width protocol clock-pin}.
+proc stub::buses {cell} {
+  variable cells
+  variable gp
+  variable module
+  switch $cells($cell) {
+    zynq_ultra_ps_e {
+      set buses {}
+      if {[setting $cell PSU__USE__M_AXI_GP0 1]} {
+        dict set buses M_AXI_HPM0_FPD [list master [setting $cell PSU__MAXIGP0__DATA_WIDTH 128] 40 AXI4 maxihpm0_fpd_aclk]
+      }
+      if {[setting $cell PSU__USE__M_AXI_GP1 1]} { dict set buses M_AXI_HPM1_FPD {master 128 40 AXI4 maxihpm1_fpd_aclk} }
+      dict for {port n} $gp {
+        if {[setting $cell PSU__USE__S_AXI_GP$n 0]} {
+          dict set buses S_AXI_${port}_FPD [list slave [setting $cell PSU__SAXIGP${n}__DATA_WIDTH 128] 49 AXI4 \
+            saxi[string tolower $port]_fpd_aclk]
+        }
+      }
+      return $buses
+    }
+    smartconnect { return {S00_AXI {slave any 64 any aclk} M00_AXI {master any 64 any aclk}} }
+    proc_sys_reset - clk_wiz - xlslice { return {} }
+    default { return [dict get $module buses] }
+  }
+}
+
+# Ports, buses and associations of the module as its attributes declare them.
+proc stub::read_module {name} {
+  variable files
+  set file [lsearch -inline -glob $files "*/$name.v"]
+  if {$file eq "" || ![file exists $file]} {
+    refuse "module $name is in no Verilog file of the project (a module reference must be plain Verilog)"
+  }
+  set channel [open $file]
+  set text [read $channel]
+  close $channel
+  set pins {}
+  set buses {}
+  set info {xilinx.com:(interface|signal):(\w+):1.0 (\w+) (\w+)}
+  set pattern "X_INTERFACE_INFO = \"$info\" \\*\\)\\s*(?:\\(\\* X_INTERFACE_PARAMETER = \"(\[^\"\]*)\" \\*\\)\\s*)?(input|output)\\s+wire\\s*(?:\\\[(\\d+):0\\\])?\\s*(\\w+)"
+  foreach {- class type bus signal parameter direction high port} [regexp -all -inline $pattern $text] {
+    set dir [string map {put ""} $direction]
+    set width [expr {$high eq "" ? 1 : $high + 1}]
+    if {$class eq "signal"} {
+      dict set pins $port [list $dir $width [string map {clock clk reset rst interrupt {}} $type]]
+      if {$type eq "clock" && [regexp {ASSOCIATED_BUSIF ([\w:]+)} $parameter -> clocked]} {
+        foreach one [split $clocked :] { dict set clock $one $port }
+      }
+      continue
+    }
+    if {![string equal -nocase $port ${bus}_$signal]} {
+      refuse "$port is declared as $signal of $bus"
+    }
+    dict set members $bus $signal [list $dir $width $port]
+  }
+  dict for {bus signals} $members {
+    set address [expr {[dict exists $signals ARADDR] ? "ARADDR" : "AWADDR"}]
+    set mode [expr {[lindex [dict get $signals $address] 0] eq "out" ? "master" : "slave"}]
+    set parameter ""
+    regexp "XIL_INTERFACENAME $bus, (\[^\"\]*)\"" $text -> parameter
+    foreach {key value} [list DATA_WIDTH [lindex [dict get $signals RDATA] 1] ADDR_WIDTH [lindex [dict get $signals $address] 1]] {
+      if {![regexp "$key (\\d+)" $parameter -> declared] || $declared != $value} {
+        refuse "bus $bus: $key is declared as other than its port's $value: $parameter"
+      }
+    }
+    if {![dict exists $clock $bus]} { refuse "bus $bus has no clock (ASSOCIATED_BUSIF)" }
+    dict set buses $bus [list $mode [lindex [dict get $signals RDATA] 1] [lindex [dict get $signals $address] 1] \
+      [expr {[dict exists $signals ARLEN] ? "AXI4" : "AXI4LITE"}] [dict get $clock $bus]]
+  }
+  set parameters [dict create]
+  foreach {- key value} [regexp -all -inline {parameter integer (\w+)\s*= (\d+)} $text] { dict set parameters $key $value }
+  return [dict create pins $pins buses $buses members $members parameters $parameters]
+}
+
+proc stub::do_create_bd_cell {options words} {
+  variable cells
+  variable config
+  variable module
+  if {[info exists cells($words)]} { refuse "two cells $words" }
+  if {[dict exists $options -reference]} {
+    set cells($words) [dict get $options -reference]
+    set module [read_module $cells($words)]
+    set config($words) [dict get $module parameters]
+  } else {
+    set cells($words) [lindex [split [dict get $options -vlnv] :] 2]
+    set config($words) {}
+  }
+  return $words
+}
+
+proc stub::do_get_ipdefs {options words} {
+  set name [lindex [split $words :] 2]
+  if {![dict exists $::ip_properties $name]} { refuse "IP $name is not known" }
+  return "xilinx.com:ip:$name:1.0"
+}
+
+# The board preset: what it switches on (kv260_som, preset_s4.xml of 1.4).
+proc stub::do_apply_bd_automation {options words} {
+  variable config
+  set config($words) {PSU__USE__IRQ0 1 PSU__USE__M_AXI_GP0 1 PSU__USE__M_AXI_GP1 1 PSU__USE__M_AXI_GP2 0 PSU__FPGA_PL0_ENABLE 1
+    PSU__FPGA_PL1_ENABLE 1 PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ 100 PSU__TTC0__PERIPHERAL__ENABLE 1}
+}
+
+proc stub::set_config {cell property value} {
+  variable cells
+  variable config
+  variable module
+  if {![regsub {^CONFIG\.} $property "" name]} { refuse "property $property of the cell $cell" }
+  set known [expr {[dict exists $::ip_properties $cells($cell)] ? [dict get $::ip_properties $cells($cell)] : [dict keys [dict get $module parameters]]}]
+  if {$name ni $known} { refuse "$cells($cell) has no property CONFIG.$name (or nobody looked it up)" }
+  dict set config($cell) $name $value
+}
+
+proc stub::do_set_property {options words} {
+  variable cells
+  variable project
+  if {[dict exists $options -dict]} {
+    foreach {property value} [lindex [dict get $options -dict] 0] { set_config $words $property $value }
+  } elseif {[info exists cells([lindex $words 2])]} {
+    set_config [lindex $words 2] [lindex $words 0] [lindex $words 1]
+  } else {
+    dict set project {*}[lrange $words 0 1]
+  }
+}
+
+proc stub::exists {what object options} {
+  if {[dict exists $options -quiet]} { return "" }
+  refuse "no $what $object"
+}
+
+proc stub::do_get_bd_cells {options words} {
+  variable cells
+  return [expr {[info exists cells($words)] ? $words : [exists "block" $words $options]}]
+}
+
+proc stub::do_get_bd_pins {options words} {
+  variable cells
+  lassign [split $words /] cell pin
+  if {[info exists cells($cell)] && [dict exists [pins $cell] $pin]} { return $words }
+  return [exists "pin" $words $options]
+}
+
+proc stub::do_get_bd_intf_pins {options words} {
+  variable cells
+  lassign [split $words /] cell bus
+  if {[info exists cells($cell)] && [dict exists [buses $cell] $bus]} { return $words }
+  return [exists "bus" $words $options]
+}
+
+proc stub::do_create_bd_port {options words} {
+  variable ports
+  dict set ports $words [dict get $options -dir]
+  return $words
+}
+
+proc stub::do_get_bd_ports {options words} {
+  variable ports
+  return [expr {[dict exists $ports $words] ? $words : [exists "port" $words $options]}]
+}
+
+proc stub::pin {path} {
+  variable ports
+  if {[dict exists $ports $path]} { return {in 1 {}} }
+  lassign [split $path /] cell name
+  return [dict get [pins $cell] $name]
+}
+
+proc stub::do_connect_bd_net {options words} {
+  variable driver_of
+  set driver [lindex $words 0]
+  if {[lindex [pin $driver] 0] ne "out"} { refuse "$driver drives nothing" }
+  foreach sink [lrange $words 1 end] {
+    lassign [pin $sink] direction width
+    if {$direction ne "in"} { refuse "two drivers: $driver and $sink" }
+    if {[info exists driver_of($sink)]} { refuse "$sink is connected twice: $driver_of($sink), $driver" }
+    if {$width != [lindex [pin $driver] 1]} { refuse "$sink has $width bits, $driver [lindex [pin $driver] 1]" }
+    set driver_of($sink) $driver
+  }
+}
+
+proc stub::bus {path} {
+  lassign [split $path /] cell name
+  return [dict get [buses $cell] $name]
+}
+
+proc stub::do_connect_bd_intf_net {options words} {
+  variable links
+  lassign $words one other
+  foreach path $words {
+    if {[info exists links($path)]} { refuse "$path is connected twice" }
+  }
+  if {[lindex [bus $one] 0] ne "master" || [lindex [bus $other] 0] ne "slave"} { refuse "$one to $other is not master to slave" }
+  foreach {index what} {1 data 3 protocol} {
+    set a [lindex [bus $one] $index]
+    set b [lindex [bus $other] $index]
+    if {$a ne $b && "any" ni [list $a $b]} { refuse "$one and $other differ in $what: $a, $b" }
+  }
+  set links($one) $other
+  set links($other) $one
+}
+
+# Where the transfers of a master bus arrive: through a SmartConnect to the next slave.
+proc stub::arrives {master} {
+  variable cells
+  variable links
+  if {![info exists links($master)]} { return "" }
+  set slave $links($master)
+  set cell [lindex [split $slave /] 0]
+  return [expr {$cells($cell) eq "smartconnect" ? [arrives $cell/M00_AXI] : $slave}]
+}
+
+proc stub::do_get_bd_addr_spaces {options words} {
+  return $words
+}
+
+# {offset range slave-bus} of a segment.
+proc stub::segments {} {
+  variable cells
+  variable gp
+  variable module
+  set all {}
+  foreach cell [array names cells] {
+    if {$cells($cell) eq "zynq_ultra_ps_e"} {
+      dict for {port n} $gp {
+        if {![setting $cell PSU__USE__S_AXI_GP$n 0]} continue
+        set places {DDR_LOW {0x0 0x80000000} DDR_HIGH {0x800000000 0x80000000} QSPI {0xC0000000 0x20000000} LPS_OCM {0xFF000000 0x1000000}}
+        if {[answer ddr_high yes] eq "no"} { dict unset places DDR_HIGH }
+        dict for {name place} $places { dict set all $cell/SAXIGP$n/${port}_$name [concat $place $cell/S_AXI_${port}_FPD] }
+      }
+    } elseif {![dict exists $::ip_properties $cells($cell)]} {
+      dict for {bus about} [dict get $module buses] {
+        if {[lindex $about 0] eq "slave"} { dict set all $cell/$bus/reg0 [list 0x0 [format %#x [expr {1 << [lindex $about 2]}]] $cell/$bus] }
+      }
+    }
+  }
+  return $all
+}
+
+proc stub::do_get_bd_addr_segs {options words} {
+  variable mapped
+  if {[dict exists $options -of_objects]} {
+    return [lsearch -all -inline -exact -index 0 $mapped [lindex [dict get $options -of_objects] 0]]
+  }
+  return [lsearch -all -inline -glob [dict keys [segments]] $words]
+}
+
+proc stub::do_assign_bd_address {options words} {
+  variable mapped
+  variable cells
+  set space [lindex [dict get $options -target_address_space] 0]
+  lassign [dict get [segments] $words] offset range slave
+  if {[dict exists $options -offset]} { set offset [lindex [dict get $options -offset] 0] }
+  if {[dict exists $options -range]} { set range [lindex [dict get $options -range] 0] }
+  set master [expr {$space eq "ps/Data" ? "ps/M_AXI_HPM0_FPD" : $space}]
+  if {[arrives $master] ne $slave} { refuse "$words is not behind $master: '[arrives $master]' is" }
+  if {$offset % $range != 0} { refuse "$words: offset $offset is no multiple of $range" }
+  lappend mapped [list $space $words $offset $range]
+}
+
+proc stub::do_exclude_bd_addr_seg {options words} {
+  variable excluded
+  lappend excluded [list [lindex [dict get $options -target_address_space] 0] $words]
+}
+
+# What validate_bd_design would surely refuse: open clocks, resets and buses, buses whose ends have other clocks, unmapped segments.
+proc stub::do_validate_bd_design {options words} {
+  variable cells
+  variable driver_of
+  variable links
+  variable module
+  variable mapped
+  variable excluded
+  variable validated
+  foreach cell [lsort [array names cells]] {
+    set own [expr {![dict exists $::ip_properties $cells($cell)]}]
+    dict for {name about} [pins $cell] {
+      if {[lindex $about 0] eq "in" && ($own || [lindex $about 2] ne "") && ![info exists driver_of($cell/$name)]} {
+        refuse "$cell/$name is not connected"
+      }
+      if {$own && [lindex $about 0] eq "out" && "$cell/$name" ni [lmap {- driver} [array get driver_of] {set driver}]} {
+        refuse "$cell/$name is not connected"
+      }
+    }
+    dict for {name about} [buses $cell] {
+      if {![info exists links($cell/$name)]} { refuse "$cell/$name is not connected" }
+      set peer $links($cell/$name)
+      set clock $driver_of($cell/[lindex $about 4])
+      set other $driver_of([lindex [split $peer /] 0]/[lindex [bus $peer] 4])
+      if {$clock ne $other} { refuse "$cell/$name runs on $clock, $peer on $other" }
+    }
+  }
+  set done [lmap one [concat $mapped $excluded] {lindex $one 1}]
+  dict for {segment about} [segments] {
+    if {$segment ni $done} { refuse "segment $segment is neither mapped nor excluded" }
+  }
+  set validated 1
+}
+
+proc stub::do_save_bd_design {options words} {
+  variable validated
+  if {!$validated} { refuse "save_bd_design before validate_bd_design" }
+}
+
+proc stub::blocks_json {} {
+  variable cells
+  variable config
+  variable driver_of
+  variable links
+  variable mapped
+  variable excluded
+  variable files
+  variable ports
+  variable module
+  variable project
+  set parts [list "\"cells\": [json dict [array get cells]]" "\"nets\": [json dict [array get driver_of]]" \
+    "\"links\": [json dict [array get links]]" "\"files\": [json list $files]" "\"ports\": [json dict $ports]" \
+    "\"project\": [json dict $project]" \
+    "\"mapped\": \[[join [lmap one $mapped {json list $one}] ,]\]" "\"excluded\": \[[join [lmap one $excluded {json list $one}] ,]\]"]
+  lappend parts "\"config\": {[join [lmap {cell values} [array get config] {string cat [json text $cell] : [json dict $values]}] ,]}"
+  if {[dict exists $module members]} {
+    set members [lmap {bus signals} [dict get $module members] {
+      string cat [json text $bus] : [json list [lmap {signal about} $signals {lindex $about 2}]]
+    }]
+    lappend parts "\"members\": {[join $members ,]}" "\"pins\": [json list [dict keys [dict get $module pins]]]"
+  }
+  return [join $parts ",\n"]
+}
