@@ -60,6 +60,7 @@ proc stub::do_get_property {options words} {
       set iopll [answer iopll 1499.985]
       return [format %.6f [expr {$iopll / round($iopll / [setting $object PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ 100])}]]
     }
+    CONFIG.FREQ_HZ { return [expr {round(1e9 / [clock_period])}] }
     OFFSET { return [lindex $object 2] }
     RANGE { return [lindex $object 3] }
     PERIOD { return [answer period [clock_period]] }

@@ -182,6 +182,9 @@ proc stub::do_set_property {options words} {
   variable project
   if {[dict exists $options -dict]} {
     foreach {property value} [lindex [dict get $options -dict] 0] { set_config $words $property $value }
+  } elseif {[lindex $words 0] eq "CONFIG.FREQ_HZ"} {
+    # Of a pin or a bus of the module; that it is there is known, for it was got.
+    lappend ::stub::rates [lindex $words 2]
   } elseif {[info exists cells([lindex $words 2])]} {
     set_config [lindex $words 2] [lindex $words 0] [lindex $words 1]
   } else {

@@ -164,6 +164,19 @@ proc mm::check_addresses {} {
   }
 }
 
+# Tells a module reference its clock's rate: some versions take 100 MHz for its buses and then refuse the design. Where the tool hands
+# the rate on by itself it may not want to be told; validation decides.
+proc mm::tell_rate {clock} {
+  variable masters
+  set rate [get_property CONFIG.FREQ_HZ [get_bd_pins $clock]]
+  foreach object [list [get_bd_pins u_mm/aclk] [get_bd_intf_pins u_mm/s_axil]] {
+    catch {set_property CONFIG.FREQ_HZ $rate $object}
+  }
+  foreach master $masters {
+    catch {set_property CONFIG.FREQ_HZ $rate [get_bd_intf_pins u_mm/$master]}
+  }
+}
+
 # The whole design, validated and saved. OPTIONS: ports, links, clock; PLAN from clock_plan; PARAMETERS of mm_top. Gives its file.
 proc mm::block_design {options plan parameters} {
   variable bd
@@ -199,6 +212,7 @@ proc mm::block_design {options plan parameters} {
   }
   fan
   addresses $ports
+  tell_rate $clock
   validate_bd_design
   check_addresses
   save_bd_design
