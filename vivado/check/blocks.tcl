@@ -316,6 +316,23 @@ proc stub::do_get_bd_addr_segs {options words} {
 proc stub::do_assign_bd_address {options words} {
   variable mapped
   variable cells
+  variable module
+  if {[llength $words] == 0} {
+    # Everything that a master reaches and that is not mapped yet, where it lies.
+    set spaces ps/Data
+    dict for {bus about} [dict get $module buses] {
+      if {[lindex $about 0] eq "master"} { lappend spaces u_mm/$bus }
+    }
+    foreach space $spaces {
+      set slave [arrives [expr {$space eq "ps/Data" ? "ps/M_AXI_HPM0_FPD" : $space}]]
+      dict for {segment about} [segments] {
+        if {[lindex $about 2] eq $slave && $segment ni [lmap one $mapped {lindex $one 1}]} {
+          lappend mapped [list $space $segment {*}[lrange $about 0 1]]
+        }
+      }
+    }
+    return
+  }
   set space [lindex [dict get $options -target_address_space] 0]
   lassign [dict get [segments] $words] offset range slave
   if {[dict exists $options -offset]} { set offset [lindex [dict get $options -offset] 0] }
@@ -328,7 +345,12 @@ proc stub::do_assign_bd_address {options words} {
 
 proc stub::do_exclude_bd_addr_seg {options words} {
   variable excluded
-  lappend excluded [list [lindex [dict get $options -target_address_space] 0] $words]
+  variable mapped
+  set space [lindex [dict get $options -target_address_space] 0]
+  set index [lsearch $mapped [list $space $words *]]
+  if {$index < 0} { refuse "$words is not mapped into $space, so it cannot be excluded" }
+  set mapped [lreplace $mapped $index $index]
+  lappend excluded [list $space $words]
 }
 
 # What validate_bd_design would surely refuse: open clocks, resets and buses, buses whose ends have other clocks, unmapped segments.

@@ -128,11 +128,14 @@ proc mm::addresses {ports} {
     foreach half {DDR_LOW DDR_HIGH} {
       assign_bd_address -target_address_space $space [segment ${base}_$half]
     }
-    # The device has nothing to do in the flash's window or in on-chip memory.
+  }
+  # The device has nothing to do in the flash's window or in on-chip memory. Only what is mapped can be excluded (UG835).
+  assign_bd_address
+  foreach master $masters port $ports {
     foreach other {QSPI LPS_OCM} {
-      set segment [get_bd_addr_segs -quiet ${base}_$other]
+      set segment [get_bd_addr_segs -quiet ps/SAXIGP[dict get $gp $port]/${port}_$other]
       if {[llength $segment] > 0} {
-        exclude_bd_addr_seg -target_address_space $space $segment
+        exclude_bd_addr_seg -target_address_space [get_bd_addr_spaces u_mm/$master] $segment
       }
     }
   }

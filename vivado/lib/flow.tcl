@@ -111,6 +111,9 @@ proc mm::build {argv} {
   set until [dict get $options until]
   set profile [dict get $profiles [dict get $options profile]]
   set plan [clock_plan [dict get $options clock] [dict get $options pl-clock]]
+  if {![regexp {^20(22|23|24)\.[12]} [version -short]]} {
+    say "this is Vivado [version -short]; these scripts were written for 2022.1 to 2024.2"
+  }
   say "profile [dict get $options profile], [dict get $options clock] MHz ([dict get $plan source]), into $out"
   foreach id $deadly {
     set_msg_config -id $id -new_severity ERROR
