@@ -28,7 +28,8 @@ def main():
     source, summary, region = sys.argv[1:]
     build = json.load(open(summary))
     if build["failures"]:
-        fail("a build that passed every gate", f"{len(build['failures'])} failures, the first: {build['failures'][0]}", "see its reports; docs/vivado.md")
+        fail("a build that passed every gate", f"{len(build['failures'])} failures, the first: {build['failures'][0]}",
+             "see its reports; docs/vivado.md")
     if build["step"] != "route":
         fail("a routed build", f"one that ends with {build['step']}", "build it with --until bit")
     text = open(source).read()

@@ -155,7 +155,8 @@ proc stub::rules {name column} {
   set rules {{DPIP-2 Warning {Input pipelining} 3}}
   set planted [answer $name ""]
   if {$planted ne ""} { lappend rules [list {*}[split $planted :] planted 2] }
-  set text "Report\n1. REPORT SUMMARY\n             $column found: [expr {$planted eq "" ? 3 : 5}]\n+---+---+\n| Rule | Severity | Description | $column |\n+---+---+\n"
+  set text "Report\n1. REPORT SUMMARY\n             $column found: [expr {$planted eq "" ? 3 : 5}]\n"
+  append text "+---+---+\n| Rule | Severity | Description | $column |\n+---+---+\n"
   foreach rule $rules { append text "| [join $rule { | }] |\n" }
   return [layout "$text+---+---+\n\n2. REPORT DETAILS\n"]
 }
@@ -164,7 +165,8 @@ proc stub::do_report_drc {options words} { return [rules drc Violations] }
 proc stub::do_report_methodology {options words} { return [rules methodology Checks] }
 
 proc stub::do_report_cdc {options words} {
-  set text "CDC Report\n\nSeverity  Source Clock  Destination Clock  CDC Type                 Exceptions  Endpoints  Safe  Unsafe  Unknown  No ASYNC_REG\n"
+  set text "CDC Report\n\nSeverity  Source Clock  Destination Clock  CDC Type                 Exceptions  Endpoints  Safe  Unsafe  Unknown"
+  append text "  No ASYNC_REG\n"
   append text "--------  ------------  -----------------  -----------------------  ----------  ---------  ----  ------  -------  ------------\n"
   append text "Info      input port clock  clk_pl_0       No Input Clock           None                1     1       0        0             0\n"
   if {[answer cdc ""] ne ""} {
@@ -175,6 +177,10 @@ proc stub::do_report_cdc {options words} {
 
 proc stub::do_report_route_status {options words} {
   set left [answer unrouted 0]
-  return [layout "Design Route Status\n   # of logical nets.......................... :      100000 :\n       # of routable nets..................... :       90000 :\n\
-      \          # of fully routed nets............. :       [expr {90000 - $left}] :\n       # of nets with routing errors.......... :           $left :\n"]
+  set text "Design Route Status\n"
+  foreach {what count} [list {# of logical nets} 100000 {    # of routable nets} 90000 {        # of fully routed nets} [expr {90000 - $left}] \
+      {    # of nets with routing errors} $left] {
+    append text "   $what.......... :      $count :\n"
+  }
+  return [layout $text]
 }

@@ -1,5 +1,5 @@
 # A Vivado that only writes down what it is told. It runs a script of this folder in plain tclsh, refuses commands, options and
-# properties that it does not know, keeps a model of the block design (blocks.tcl), and answers reports (answers.tcl) as a good build
+# properties that it does not know, keeps a model of the block design (blocks.tcl, module.tcl, addresses.tcl), and answers reports (answers.tcl) as a good build
 # would, or with the fault that --answers plants. It proves nothing about what Vivado does.
 #
 # usage: tclsh vivado/check/stub.tcl SCRIPT RECORD ANSWERS [ARGUMENT]...
@@ -72,8 +72,9 @@ dict for {command -} $vocabulary {
   }
   interp alias {} ::$command {} ::stub::call $command
 }
-source [file join $stub::here blocks.tcl]
-source [file join $stub::here answers.tcl]
+foreach stub::part {blocks module addresses answers} {
+  source [file join $stub::here $stub::part.tcl]
+}
 
 # What the scripts call in other programs: bootgen, as if it were there or not.
 rename auto_execok stub::real_auto_execok
