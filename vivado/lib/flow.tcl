@@ -32,6 +32,8 @@ proc mm::parse {argv} {
 proc mm::open_project {out} {
   variable part
   file mkdir $out/reports
+  # Nothing of an older build may pass for this one's.
+  file delete -force $out/summary.json $out/macromac.bit $out/macromac.bit.bin
   create_project -force -part $part macromac $out/project
   set boards [get_board_parts -quiet -latest_file_version "*:kv260_som:*"]
   if {[llength $boards] == 0} {
