@@ -20,7 +20,10 @@
 /* 64 bit: for a buffer's size, and for the handle above it. */
 static_assert(sizeof(size_t) == sizeof(u64));
 
-/* Counts memory before it is taken: what is refused is never counted, so nobody else is refused for it. */
+/*
+ * Counts memory before it is taken: what is refused is never counted, so nobody else is refused
+ * for it.
+ */
 static bool macromac_memory_claim(struct macromac *mm, u64 bytes)
 {
 	s64 used = atomic64_read(&mm->memory_used);
