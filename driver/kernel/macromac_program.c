@@ -349,8 +349,16 @@ void macromac_program_close(struct macromac_file *file)
 {
 	struct macromac *mm = file->mm;
 
-	/* No call is under way, so it cannot become the owner; nor has it to wait for one. */
-	if (READ_ONCE(mm->owner) != file)
+	bool mine;
+
+	/*
+	 * No call of this file is under way, so it cannot become the owner; and who is none has
+	 * not to wait for the device. While the device goes, its mappings may be worked on.
+	 */
+	down_read(&mm->state);
+	mine = mm->owner == file || mm->unplugged;
+	up_read(&mm->state);
+	if (!mine)
 		return;
 	mutex_lock(&mm->lock);
 	if (mm->owner == file)
