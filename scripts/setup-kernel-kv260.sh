@@ -1,7 +1,7 @@
 # The KV260's own kernel: Ubuntu 22.04's Linux 5.15 for it, as far as a module and a device tree need it; sourced by
 # scripts/setup-kernel. Ubuntu's headers for arm64 are not where its sources are, so the sources are prepared:
 # its patches, its configuration without signatures and debug information. About 215 MB of packages, a minute of processor time.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 # Archive and keys of Ubuntu, as Debian's packages know them: so they are as trusted as those.
 ubuntu_root() {
@@ -11,7 +11,10 @@ ubuntu_root() {
   fetch keys-amd64 ubuntu ubuntu-keyring && fetch kernel-amd64 ubuntu debootstrap && unpack ubuntu || return 1
   local mirror security='' key=$root/ubuntu/usr/share/keyrings/ubuntu-archive-keyring.gpg kind=deb-src components="main universe"
   mirror=${UBUNTU_MIRROR:-$(sed -n 's/^\tdefault_mirror //p' "$root/ubuntu/usr/share/debootstrap/scripts/jammy" | sed -n 2p)}
-  [ -r "$key" ] && [ -n "$mirror" ] || { echo "expected Ubuntu's keys and archive in Debian's packages" >>"$log"; return 1; }
+  if [ ! -r "$key" ] || [ -z "$mirror" ]; then
+    echo "expected Ubuntu's keys and archive in Debian's packages" >>"$log"
+    return 1
+  fi
   apt_root ubuntu amd64 jammy jammy-updates
 }
 
