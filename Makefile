@@ -15,7 +15,7 @@ PROFILE ?= kv260
 VIVADO  ?= vivado
 VIVADO_OPTIONS ?=
 
-.PHONY: help run test test-threads lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables bitstream vivado-check clean
+.PHONY: help run test test-threads kernel-check-kv260 lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables bitstream vivado-check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ awq-full-size:  ## AWQ of Qwen2.5-0.5B's shape on 64 k tokens: time, peak memory
 
 aarch64:  ## build the stripped program for the board's Arm cores (target/aarch64/macromac)
 	@scripts/aarch64 build
+
+kernel-check-kv260:  ## the kernel module against the KV260's own Linux 5.15 too (215 MB from Ubuntu's archive)
+	@scripts/kernel-check --kv260
 
 test-threads:  ## how the PS's threads meet, in every order that the memory model allows (loom)
 	@scripts/test-threads
