@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use macromac_infer::conversation::Answer;
-use macromac_infer::{Chosen, Conversation, Event, Go, InferError, Options, Stop, Stops};
+use macromac_infer::{
+    Chosen, Conversation, Event, Go, InferError, Options, Stop, Stops, check_options,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::error::ApiError;
@@ -62,6 +64,12 @@ pub struct Done {
 /// If the device cannot be built, or does not come back after a fault.
 pub fn run(shared: &Arc<Shared>, build: Build) -> Result<(), String> {
     let mut device = build()?;
+    let lookup = Options {
+        lookup: shared.config.lookup,
+        ..Options::default()
+    };
+    let vocab = shared.served.model.architecture().vocab_size;
+    check_options(&lookup, vocab, device.batch()).map_err(|e| e.to_string())?;
     let mut conversation = Conversation::new(&shared.served.model, device.as_mut());
     shared.ready.store(true, Ordering::Release);
     while let Some(job) = shared.queue.pop() {

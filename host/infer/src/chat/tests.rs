@@ -66,7 +66,7 @@ fn templates_have_what_pythons_have() {
     for (source, want) in [
         ("{{ messages[0].content.strip() }}", "Hi"),
         ("{{ messages[0]['content'] | trim }}", "Hi"),
-        ("{{ bos_token }}{{ eos_token is none }}", "<s>true"),
+        ("{{ bos_token }}{{ eos_token is none }}", "<s>True"),
         ("{{ messages[1].content | tojson }}", r#""\"<a>\" & 'b'""#),
         (
             "{{ {'a': [1, 2.5, none], 'b': true} | tojson(indent=2) }}",

@@ -1,0 +1,599 @@
+//! What is answered: texts, chats, streams, and what is refused.
+
+mod client;
+mod stand;
+
+use client::{get, metric, post, receive, send, text_of};
+use serde_json::{Value, json};
+use stand::{encode, server, server_with};
+
+const TEXT: &str = "/v1/completions";
+const CHAT: &str = "/v1/chat/completions";
+
+fn with(body: &Value, more: Value) -> Value {
+    let mut body = body.clone();
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+#[test]
+fn a_stream_is_the_text_in_pieces() {
+    let server = server();
+    let chat =
+        json!({"messages": [{"role": "user", "content": "Tell me of a dog."}], "max_tokens": 30});
+    let text = json!({"prompt": "Once upon a time", "max_tokens": 30});
+    for (path, body) in [(TEXT, text), (CHAT, chat)] {
+        for more in [
+            json!({}),
+            json!({"temperature": 0.9, "seed": 5, "top_p": 0.9, "top_k": 50, "min_p": 0.01}),
+            json!({"stop": ["the", ". "]}),
+            json!({"logprobs": if path == CHAT { json!(true) } else { json!(2) }, "stop": "a l"}),
+        ] {
+            let body = with(&body, more);
+            let whole = post(server.at, path, &body);
+            assert_eq!(whole.status, 200, "{whole:?}");
+            let whole = whole.json();
+            let choice = &whole["choices"][0];
+            let want = choice["text"]
+                .as_str()
+                .or(choice["message"]["content"].as_str())
+                .unwrap();
+            let stream = post(
+                server.at,
+                path,
+                &with(
+                    &body,
+                    json!({"stream": true, "stream_options": {"include_usage": true}}),
+                ),
+            );
+            let mut events = stream.events();
+            let usage = events.pop().unwrap();
+            assert_eq!(usage["choices"], json!([]));
+            for key in ["prompt_tokens", "completion_tokens", "total_tokens"] {
+                assert_eq!(usage["usage"][key], whole["usage"][key], "{key}");
+            }
+            assert!(events.iter().all(|e| e.get("usage") == Some(&Value::Null)));
+            assert_eq!(text_of(&events), want, "{body}");
+            let (last, before) = events.split_last().unwrap();
+            assert_eq!(last["choices"][0]["finish_reason"], choice["finish_reason"]);
+            assert!(
+                before
+                    .iter()
+                    .all(|e| e["choices"][0]["finish_reason"].is_null())
+            );
+            assert!(
+                events
+                    .iter()
+                    .all(|e| e["id"] == events[0]["id"] && e["model"] == "demo")
+            );
+            assert_ne!(events[0]["id"], whole["id"]);
+            if path == CHAT {
+                assert_eq!(
+                    events[0]["choices"][0]["delta"],
+                    json!({"role": "assistant", "content": ""})
+                );
+                assert_eq!(events[0]["object"], "chat.completion.chunk");
+            }
+            if body.get("logprobs").is_some() {
+                check_logprobs(path, &whole, &events, want);
+            } else {
+                assert!(choice["logprobs"].is_null());
+            }
+        }
+    }
+    server.end().unwrap();
+}
+
+/// Every token whose text begins in the answer has its probability, in a stream as well.
+fn check_logprobs(path: &str, whole: &Value, events: &[Value], text: &str) {
+    let of = |answer: &Value| -> Vec<(String, f64)> {
+        let p = &answer["choices"][0]["logprobs"];
+        if path == CHAT {
+            let list = p["content"].as_array().cloned().unwrap_or_default();
+            list.iter()
+                .map(|t| {
+                    (
+                        t["token"].as_str().unwrap().into(),
+                        t["logprob"].as_f64().unwrap(),
+                    )
+                })
+                .collect()
+        } else {
+            let list = p["tokens"].as_array().cloned().unwrap_or_default();
+            let tokens = list.iter().map(|t| t.as_str().unwrap().to_owned());
+            tokens
+                .zip(
+                    p["token_logprobs"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .map(|l| l.as_f64().unwrap()),
+                )
+                .collect()
+        }
+    };
+    let tokens = of(whole);
+    let streamed: Vec<_> = events.iter().flat_map(of).collect();
+    assert_eq!(tokens, streamed);
+    assert!(
+        tokens.iter().all(|(_, l)| (-30.0..=0.0).contains(l)),
+        "{tokens:?}"
+    );
+    let joined: String = tokens.iter().map(|(t, _)| t.as_str()).collect();
+    assert!(
+        joined.starts_with(text) && !text.is_empty(),
+        "{joined:?}, {text:?}"
+    );
+    if path == TEXT {
+        let p = &whole["choices"][0]["logprobs"];
+        let offsets: Vec<u64> = p["text_offset"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| o.as_u64().unwrap())
+            .collect();
+        assert_eq!(offsets[..2], [0, tokens[0].0.chars().count() as u64]);
+        // Greedy: the chosen one is the most probable.
+        let top = p["top_logprobs"][0].as_object().unwrap();
+        assert_eq!(top.len(), 2);
+        assert_eq!(top[&tokens[0].0].as_f64(), Some(tokens[0].1));
+        assert!(top.values().all(|l| l.as_f64().unwrap() <= tokens[0].1));
+    }
+}
+
+/// Tokens of a few bytes of a character each; a stop string that begins in one token and ends in another.
+#[test]
+fn what_is_not_certain_is_held_back() {
+    let server = server();
+    let script = "A\u{20ac}\u{1f642}\u{e9} dog STOP here";
+    let tokens = encode(script);
+    assert!(
+        tokens.len() > script.chars().count(),
+        "characters of several tokens"
+    );
+    let ask = |more: Value| {
+        server.hand.script(&tokens);
+        let body = with(
+            &json!({"prompt": "Tom", "max_tokens": tokens.len(), "stream": true, "ignore_eos": true}),
+            more,
+        );
+        post(server.at, TEXT, &body).events()
+    };
+    let events = ask(json!({}));
+    assert_eq!(text_of(&events), script);
+    assert!(events.iter().all(|e| {
+        !e["choices"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains('\u{fffd}')
+    }));
+    // The end of the tokens in the middle of a character.
+    let two = encode("\u{20ac}").len() - 1;
+    assert!(two > 0);
+    let cut = ask(json!({"max_tokens": 1 + two}));
+    assert_eq!(text_of(&cut), "A\u{fffd}");
+    for (stop, want) in [
+        ("STOP", "A\u{20ac}\u{1f642}\u{e9} dog "),
+        ("\u{e9} d", "A\u{20ac}\u{1f642}"),
+        ("STOP there", script),
+        // What might have become one, at the end.
+        ("here and", script),
+    ] {
+        let events = ask(json!({"stop": stop}));
+        assert_eq!(text_of(&events), want, "{stop}");
+        let reason = if want == script { "length" } else { "stop" };
+        assert_eq!(
+            events.last().unwrap()["choices"][0]["finish_reason"],
+            reason,
+            "{stop}"
+        );
+        // No event gave out a beginning of the stop string that was taken back.
+        let begun: String = events
+            .iter()
+            .map(|e| e["choices"][0]["text"].as_str().unwrap())
+            .collect();
+        assert!(!(reason == "stop" && begun.contains(stop)));
+    }
+    server.end().unwrap();
+}
+
+#[test]
+fn a_chat_ends_with_its_message_and_goes_on_from_the_cache() {
+    let server = server();
+    let end = encode("<|im_end|>");
+    assert_eq!(end.len(), 1);
+    let mut messages = vec![
+        json!({"role": "developer", "content": "Be kind."}),
+        json!({"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "text", "text": "!"}]}),
+    ];
+    let mut cached = 0;
+    for turn in 0..3 {
+        let said = encode(" Hello, Tom.");
+        let script = [&said[..], &end].concat();
+        let ask = |reuse: bool| {
+            server.hand.script(&script);
+            let answer = post(
+                server.at,
+                CHAT,
+                &json!({"messages": messages, "cache_prompt": reuse}),
+            );
+            assert_eq!(answer.status, 200, "{answer:?}");
+            answer.json()
+        };
+        let answer = ask(true);
+        assert_eq!(answer["choices"][0]["message"]["content"], " Hello, Tom.");
+        assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+        assert_eq!(answer["usage"]["completion_tokens"], said.len());
+        let now = answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+            .as_u64()
+            .unwrap();
+        assert!(
+            turn == 0 || now > cached,
+            "turn {turn}: {now} after {cached}"
+        );
+        cached = now;
+        // The template, by the prompt's tokens.
+        let rendered = post(server.at, "/apply-template", &json!({"messages": messages})).json();
+        let rendered = rendered["prompt"].as_str().unwrap();
+        assert!(
+            rendered.starts_with(
+                "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi!<|im_end|>\n"
+            ),
+            "{rendered}"
+        );
+        assert_eq!(answer["usage"]["prompt_tokens"], encode(rendered).len());
+        let without = ask(false);
+        assert_eq!(
+            without["usage"]["prompt_tokens_details"]["cached_tokens"],
+            0
+        );
+        assert_eq!(
+            without["choices"][0]["message"],
+            answer["choices"][0]["message"]
+        );
+        messages.push(json!({"role": "assistant", "content": " Hello, Tom."}));
+        messages.push(json!({"role": "user", "content": "And now?"}));
+    }
+    assert!(metric(server.at, "macromac_prompt_tokens_reused_total") >= cached as f64);
+    server.end().unwrap();
+}
+
+#[test]
+fn limits_of_tokens_are_kept() {
+    let server = server_with(|c| (c.context, c.predict) = (40, Some(20)));
+    let ask = |prompt: usize, more: Value| {
+        let body = with(
+            &json!({"prompt": vec![421; prompt], "ignore_eos": true}),
+            more,
+        );
+        let answer = post(server.at, TEXT, &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let json = answer.json();
+        assert_eq!(json["choices"][0]["finish_reason"], "length");
+        json["usage"]["completion_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(ask(4, json!({})), 20, "the server's");
+    assert_eq!(ask(4, json!({"max_tokens": -1})), 20);
+    assert_eq!(ask(4, json!({"max_tokens": 7})), 7, "the request's");
+    assert_eq!(
+        ask(4, json!({"max_completion_tokens": 3, "max_tokens": 7})),
+        3
+    );
+    assert_eq!(ask(4, json!({"n_predict": 0})), 0);
+    assert_eq!(
+        ask(30, json!({})),
+        11,
+        "the context's: the last token is not fed"
+    );
+    assert_eq!(ask(40, json!({})), 1);
+    let long = post(server.at, TEXT, &json!({"prompt": vec![421; 41]}));
+    assert_eq!(
+        (long.status, long.error()["code"].as_str()),
+        (413, Some("context_length_exceeded")),
+        "{long:?}"
+    );
+    assert!(
+        long.error()["message"]
+            .as_str()
+            .unwrap()
+            .contains("at most 40 tokens")
+    );
+    server.end().unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let server = server();
+    let user = json!([{"role": "user", "content": "Hi"}]);
+    let text = json!({"prompt": "Tom", "max_tokens": 1});
+    let chat = json!({"messages": user, "max_tokens": 1});
+    for (field, values) in [
+        (
+            "temperature",
+            vec![json!(-0.1), json!("hot"), json!(1e60), json!([])],
+        ),
+        ("top_p", vec![json!(0), json!(1.5), json!(true)]),
+        ("min_p", vec![json!(-1), json!(2)]),
+        ("top_k", vec![json!(1.5), json!(-2), json!("all")]),
+        ("repeat_penalty", vec![json!(0), json!(-1)]),
+        ("repetition_penalty", vec![json!(0)]),
+        ("seed", vec![json!(-2), json!(0.5), json!("x")]),
+        (
+            "max_tokens",
+            vec![json!(-2), json!(2.5), json!("many"), json!({})],
+        ),
+        ("max_completion_tokens", vec![json!(-7)]),
+        (
+            "stop",
+            vec![
+                json!(""),
+                json!([""]),
+                json!(5),
+                json!(vec!["x"; 17]),
+                json!(["a", null]),
+                json!("x".repeat(1025)),
+            ],
+        ),
+        ("stream", vec![json!("yes"), json!(1)]),
+        (
+            "stream_options",
+            vec![json!({"include_usage": true}), json!(5)],
+        ),
+        ("cache_prompt", vec![json!("no")]),
+        ("ignore_eos", vec![json!(0)]),
+        ("n", vec![json!(2), json!(0), json!("one")]),
+        ("best_of", vec![json!(2)]),
+        ("presence_penalty", vec![json!(0.5)]),
+        ("frequency_penalty", vec![json!(-0.5)]),
+        ("logit_bias", vec![json!({"5": 1})]),
+        ("tools", vec![json!([{"type": "function"}])]),
+        ("response_format", vec![json!({"type": "json_object"})]),
+        ("grammar", vec![json!("root ::= x")]),
+        ("echo", vec![json!(true)]),
+    ] {
+        for value in values {
+            for (path, body) in [(TEXT, &text), (CHAT, &chat)] {
+                let mut body = body.clone();
+                body[field] = value.clone();
+                if field == "max_completion_tokens" {
+                    body.as_object_mut().unwrap().remove("max_tokens");
+                }
+                let answer = post(server.at, path, &body);
+                assert_eq!(answer.status, 400, "{path} {field} {value}: {answer:?}");
+                let error = answer.error();
+                assert_eq!(error["param"], field, "{path} {value}: {error}");
+                assert_eq!(error["type"], "invalid_request_error");
+                let message = error["message"].as_str().unwrap();
+                assert!(message.starts_with(field), "{message}");
+                assert!(
+                    message.contains("found") || message.contains("expected"),
+                    "{message}"
+                );
+            }
+        }
+    }
+    for (path, body, param, word) in [
+        (TEXT, json!({}), "prompt", "found nothing"),
+        (TEXT, json!({"prompt": null}), "prompt", "found nothing"),
+        (TEXT, json!({"prompt": ""}), "prompt", "at least one token"),
+        (TEXT, json!({"prompt": []}), "prompt", "at least one token"),
+        (TEXT, json!({"prompt": ["a", "b"]}), "prompt", "one text"),
+        (TEXT, json!({"prompt": [1, -1]}), "prompt", "token ids"),
+        (TEXT, json!({"prompt": [1, 2048]}), "prompt", "2048"),
+        (TEXT, json!({"prompt": {"a": 1}}), "prompt", "one text"),
+        (
+            TEXT,
+            json!({"prompt": "a", "logprobs": 21}),
+            "logprobs",
+            "0 to 20",
+        ),
+        (CHAT, json!({}), "messages", "found nothing"),
+        (CHAT, json!({"messages": []}), "messages", "at least one"),
+        (CHAT, json!({"messages": "Hi"}), "messages", "list"),
+        (CHAT, json!({"messages": ["Hi"]}), "messages[0]", "object"),
+        (
+            CHAT,
+            json!({"messages": [{"content": "Hi"}]}),
+            "messages[0].role",
+            "user",
+        ),
+        (
+            CHAT,
+            json!({"messages": [{"role": "tool", "content": "Hi"}]}),
+            "messages[0].role",
+            "tool",
+        ),
+        (
+            CHAT,
+            json!({"messages": [{"role": "user"}]}),
+            "messages[0].content",
+            "text",
+        ),
+        (
+            CHAT,
+            json!({"messages": [{"role": "user", "content": 5}]}),
+            "messages[0].content",
+            "5",
+        ),
+        (
+            CHAT,
+            json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+            "messages[0].content[0]",
+            "text alone",
+        ),
+        (
+            CHAT,
+            json!({"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}),
+            "messages[0].tool_calls",
+            "not supported",
+        ),
+        (
+            CHAT,
+            json!({"messages": user, "top_logprobs": 3}),
+            "top_logprobs",
+            "logprobs",
+        ),
+        (
+            CHAT,
+            json!({"messages": user, "logprobs": true, "top_logprobs": 30}),
+            "top_logprobs",
+            "20",
+        ),
+        (
+            CHAT,
+            json!({"messages": user, "stream": true, "stream_options": {"include_usage": 1}}),
+            "stream_options.include_usage",
+            "true or false",
+        ),
+        ("/tokenize", json!({}), "content", "found nothing"),
+        ("/tokenize", json!({"content": 5}), "content", "text"),
+        ("/detokenize", json!({"tokens": ["a"]}), "tokens", "ids"),
+        (
+            "/detokenize",
+            json!({"tokens": [1, 2048]}),
+            "tokens",
+            "2048",
+        ),
+        (
+            "/apply-template",
+            json!({"messages": 1}),
+            "messages",
+            "list",
+        ),
+    ] {
+        let answer = post(server.at, path, &body);
+        let error = answer.error();
+        assert_eq!(
+            (answer.status, error["param"].as_str()),
+            (400, Some(param)),
+            "{path} {body}: {error}"
+        );
+        assert!(
+            error["message"].as_str().unwrap().contains(word),
+            "{path} {body}: {error}"
+        );
+    }
+    for body in [
+        "",
+        "{",
+        "5",
+        "[]",
+        "\u{1}",
+        "{\"prompt\": \"\\ud800\"}",
+        &"[".repeat(10_000),
+    ] {
+        let answer = receive(send(server.at, "POST", TEXT, &[], body));
+        assert_eq!(answer.status, 400, "{body:.20}: {answer:?}");
+        assert!(
+            answer.error()["message"]
+                .as_str()
+                .unwrap()
+                .contains("JSON object")
+        );
+    }
+    // What asks for nothing is let pass, and what nobody knows, too.
+    let neutral = json!({"n": 1, "presence_penalty": 0.0, "frequency_penalty": 0, "logit_bias": {}, "tools": [], "response_format": {"type": "text"}, "user": "me",
+        "model": "gpt-4", "stop": null, "temperature": null, "max_tokens": 2.0, "seed": -1, "top_k": -1, "unheard_of": [1]});
+    for (path, body) in [(TEXT, &text), (CHAT, &chat)] {
+        let answer = post(server.at, path, &with(body, neutral.clone()));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    server.end().unwrap();
+}
+
+#[test]
+fn paths_methods_and_models() {
+    let server = server();
+    for (method, path, status) in [
+        ("GET", "/", 404),
+        ("GET", "/v1/nothing", 404),
+        ("GET", TEXT, 405),
+        ("POST", "/health", 405),
+        ("POST", "/v1/models", 405),
+        ("GET", "/v1/models/gpt-4", 404),
+        ("GET", "/v1/models/demo", 200),
+        ("GET", "/v1/health", 200),
+        ("GET", "/models", 200),
+    ] {
+        let answer = receive(send(server.at, method, path, &[], ""));
+        assert_eq!(answer.status, status, "{method} {path}");
+        if status != 200 {
+            assert_eq!(answer.error()["type"], "invalid_request_error");
+        }
+    }
+    let models = get(server.at, "/v1/models").json();
+    assert_eq!(models["data"][0]["id"], "demo");
+    assert_eq!(models["data"][0]["meta"]["n_ctx"], 512);
+    assert_eq!(get(server.at, "/health").json(), json!({"status": "ok"}));
+    let props = get(server.at, "/props").json();
+    assert_eq!(props["default_generation_settings"]["n_ctx"], 512);
+    assert!(
+        props["chat_template"]
+            .as_str()
+            .unwrap()
+            .contains("im_start")
+    );
+    let text = "Caf\u{e9}<|im_end|>";
+    let tokens = post(server.at, "/tokenize", &json!({"content": text})).json()["tokens"].clone();
+    assert_eq!(tokens, json!(encode(text)));
+    assert_eq!(
+        post(server.at, "/detokenize", &json!({"tokens": tokens})).json()["content"],
+        text
+    );
+    let pieces = post(
+        server.at,
+        "/tokenize",
+        &json!({"content": "Once upon", "with_pieces": true}),
+    )
+    .json();
+    assert_eq!(
+        pieces["tokens"],
+        json!([{"id": 421, "piece": "Once"}, {"id": 431, "piece": " upon"}])
+    );
+    server.end().unwrap();
+}
+
+#[test]
+fn without_a_key_there_is_no_answer() {
+    let server = server_with(|c| c.api_keys = vec!["sesame".into(), "other".into()]);
+    for (header, status) in [
+        ("x-nothing: 1", 401),
+        ("authorization: Bearer sesam", 401),
+        ("authorization: Bearer sesame2", 401),
+        ("authorization: Bearer ", 401),
+        ("authorization: sesame", 401),
+        ("authorization: Basic sesame", 401),
+        ("x-api-key: nothing", 401),
+        ("authorization: Bearer sesame", 200),
+        ("authorization: bearer other", 200),
+        ("x-api-key: other", 200),
+    ] {
+        for (method, path) in [
+            ("GET", "/v1/models"),
+            ("GET", "/metrics"),
+            ("GET", "/props"),
+            ("POST", TEXT),
+            ("POST", "/tokenize"),
+        ] {
+            let body = r#"{"prompt": "a", "content": "a", "max_tokens": 1}"#;
+            let answer = receive(send(server.at, method, path, &[header], body));
+            assert_eq!(answer.status, status, "{header} {path}");
+            if status == 401 {
+                assert_eq!(answer.error()["code"], "invalid_api_key");
+                assert!(
+                    answer.head.contains("www-authenticate: bearer"),
+                    "{}",
+                    answer.head
+                );
+            }
+        }
+    }
+    assert_eq!(
+        get(server.at, "/health").status,
+        200,
+        "for who watches the server"
+    );
+    server.end().unwrap();
+}
