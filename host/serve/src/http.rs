@@ -76,7 +76,7 @@ pub async fn serve(
     let app = router(shared.clone());
     let connections = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(shared.config.limits.connections));
-    loop {
+    let told = loop {
         let place = places.clone().acquire_owned();
         let accepted = async { (place.await, listener.accept().await) };
         tokio::select! {
@@ -95,25 +95,30 @@ pub async fn serve(
                     sleep(Duration::from_millis(100)).await;
                 }
             },
-            () = stop.next() => break,
-            _ = &mut *end => return Ok(()),
+            () = stop.next() => break true,
+            // The device has gone: there is nothing to wait for.
+            _ = &mut *end => break false,
         }
-    }
+    };
     drop(listener);
-    shared.log("ending: the request that is worked on may finish, those that wait are refused");
+    if told {
+        shared.log("ending: the request that is worked on may finish, those that wait are refused");
+    }
     for job in shared.queue.close() {
         shared.metrics.refused();
         let _ = job.pieces.send(Piece::Failed(ApiError::ending()));
     }
     // A task: connections that ask for nothing are closed now, and not when this is awaited.
     let closed = tokio::spawn(connections.shutdown());
-    tokio::select! {
-        _ = &mut *end => {}
-        () = sleep(shared.config.limits.grace) => {}
-        () = stop.next() => {}
+    if told {
+        tokio::select! {
+            _ = &mut *end => {}
+            () = sleep(shared.config.limits.grace) => {}
+            () = stop.next() => {}
+        }
     }
     shared.cancel.store(true, Ordering::Release);
-    // The engine notices between two tokens. Awaiting a channel that has given its value already is an error of no interest.
+    // The engine notices between two tokens. A channel that has given its value already has no second one.
     if !end.is_terminated() {
         let _ = end.await;
     }
