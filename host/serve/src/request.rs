@@ -188,9 +188,9 @@ fn unsupported(fields: &Fields) -> Result<(), ApiError> {
     fields.neutral(
         "n",
         &one,
-        "expected 1, for there is one accelerator: send the request again for another answer",
+        "expected 1 (one accelerator, one answer: ask again for another)",
     )?;
-    fields.neutral("best_of", &one, "expected 1, for there is one accelerator")?;
+    fields.neutral("best_of", &one, "expected 1 (one accelerator, one answer)")?;
     let zero = [json!(0)];
     let nothing = [json!([]), json!({}), json!(""), json!(false)];
     let text = [json!({"type": "text"})];

@@ -302,7 +302,7 @@ fn slow_and_oversized_requests_are_bounded() {
     server.end().unwrap();
 }
 
-/// Who takes nothing of what is sent holds up nobody, and not for ever.
+/// What a client does not take yet waits for it, and the device does not.
 #[test]
 fn who_does_not_read_holds_up_nobody() {
     let server = server();
