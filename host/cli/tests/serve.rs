@@ -437,3 +437,63 @@ fn cycles_of_the_simulated_board_are_told() {
         "{rate}"
     );
 }
+
+/// It ends an answer, and where nothing is being said the program.
+#[test]
+#[cfg(feature = "rtl")]
+fn ctrl_c_ends_an_answer_of_chat() {
+    use std::io::Read;
+    use std::os::unix::process::ExitStatusExt;
+
+    // Slow enough that an answer is not over before it is broken off.
+    let mut child = macromac()
+        .args([
+            "chat",
+            "--chat-template",
+            "chatml",
+            "--backend",
+            "rtl",
+            "--memory",
+            "ideal",
+            "--ps-time",
+            "off",
+            "-p",
+            "Tell me a long story.",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let interrupt = |child: &Child| {
+        let id = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", "INT", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    let mut text = vec![0; 8];
+    out.read_exact(&mut text).unwrap();
+    interrupt(&child);
+    // Its end, far from the context's, and the answer to what is said next.
+    let line = |out: &mut std::process::ChildStdout, text: &mut Vec<u8>| {
+        while !text.ends_with(b"\n") {
+            let mut byte = [0];
+            out.read_exact(&mut byte).unwrap();
+            text.push(byte[0]);
+        }
+    };
+    line(&mut out, &mut text);
+    assert!(text.len() < 400, "{}", String::from_utf8_lossy(&text));
+    input.write_all(b"And then?\n").unwrap();
+    let mut next = vec![0; 8];
+    out.read_exact(&mut next).unwrap();
+    interrupt(&child);
+    line(&mut out, &mut next);
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+}

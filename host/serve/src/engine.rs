@@ -100,6 +100,8 @@ struct Work<'a> {
     begun: Instant,
     /// When the first token was there.
     first: Option<Instant>,
+    /// Tokens that were in the cache before the first piece of the prompt was fed.
+    reused: Option<usize>,
     stops: Stops,
     /// Bytes and characters that were chosen, and bytes that were sent.
     chosen: usize,
@@ -117,6 +119,7 @@ impl<'a> Work<'a> {
             job,
             begun: Instant::now(),
             first: None,
+            reused: None,
             stops: Stops::new(job.stops.clone()),
             chosen: 0,
             characters: 0,
@@ -145,7 +148,10 @@ impl<'a> Work<'a> {
                     return Ok(Go::Stop);
                 }
                 match event {
-                    Event::Prompt(_) => Ok(Go::On),
+                    Event::Prompt(fed) => {
+                        self.took.computed = fed - *self.reused.get_or_insert(fed);
+                        Ok(Go::On)
+                    }
                     Event::Token(chosen) => self.token(chosen),
                 }
             },
@@ -153,7 +159,12 @@ impl<'a> Work<'a> {
     }
 
     fn token(&mut self, chosen: &Chosen) -> Result<Go, InferError> {
-        self.first.get_or_insert_with(Instant::now);
+        if self.first.is_none() {
+            self.first = Some(Instant::now());
+            // Where no piece was fed, the last token alone was.
+            let before = self.took.prompt - 1;
+            self.took.computed = self.took.prompt - self.reused.unwrap_or(before);
+        }
         if let Some(top) = self.job.logprobs {
             let tokenizer = &self.shared.served.tokenizer;
             let entry = Entry::new(tokenizer, chosen.logits, chosen.token, top, self.characters)?;

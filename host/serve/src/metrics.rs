@@ -69,6 +69,8 @@ pub struct Took {
     pub prompt: usize,
     /// Those of them that were in the cache.
     pub reused: usize,
+    /// Those that were computed: the others, or fewer where it was broken off.
+    pub computed: usize,
     /// Tokens of the answer, without one that ended it.
     pub generated: usize,
     /// Until the first token was there.
@@ -88,11 +90,6 @@ pub fn rate(tokens: usize, time: Duration) -> f64 {
 }
 
 impl Took {
-    /// Tokens of the prompt that were computed.
-    pub fn computed(&self) -> usize {
-        self.prompt - self.reused
-    }
-
     /// Tokens that followed the first one, which belongs to the prompt's time.
     pub fn followed(&self) -> usize {
         self.generated.saturating_sub(1)
@@ -115,12 +112,12 @@ impl Metrics {
         let mut c = self.counts();
         c.running = false;
         c.ended[ended as usize] += 1;
-        c.prompt_tokens += took.computed() as u64;
+        c.prompt_tokens += took.computed as u64;
         c.reused_tokens += took.reused as u64;
         c.generated_tokens += took.generated as u64;
         c.prompt_time += took.prompt_time;
         c.decode_time += took.decode_time;
-        c.prompt_rate = rate(took.computed(), took.prompt_time);
+        c.prompt_rate = rate(took.computed, took.prompt_time);
         c.decode_rate = rate(took.followed(), took.decode_time);
         if let Some(m) = &took.measured {
             let decode = m.end.cycles.saturating_sub(m.decode_start.cycles);

@@ -177,9 +177,9 @@ fn timings(took: &Took) -> Value {
     let ms = |d: Duration| d.as_secs_f64() * 1e3;
     let mut timings = json!({
         "cache_n": took.reused,
-        "prompt_n": took.computed(),
+        "prompt_n": took.computed,
         "prompt_ms": ms(took.prompt_time),
-        "prompt_per_second": rate(took.computed(), took.prompt_time),
+        "prompt_per_second": rate(took.computed, took.prompt_time),
         "predicted_n": took.generated,
         "predicted_ms": ms(took.decode_time),
         "predicted_per_second": rate(took.followed(), took.decode_time),
