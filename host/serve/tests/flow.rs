@@ -62,7 +62,7 @@ fn who_goes_away_costs_no_more_than_a_token() {
         );
         assert_eq!(metric(server.at, "macromac_requests_processing"), 0.0);
     }
-    // Four tokens; nothing of them once more; of the long prompt a piece, or two if the second was under way.
+    // Four tokens; the last of them once more; of the long prompt a piece, or two if the second was under way.
     let computed = metric(server.at, "macromac_prompt_tokens_total");
     assert!(
         [4.0 + 1.0 + 16.0, 4.0 + 1.0 + 32.0].contains(&computed),
