@@ -46,7 +46,7 @@ impl Waiting for Job {
 pub enum Piece {
     /// Text that is certain, and probabilities of tokens that begin in it.
     Text(String, Vec<Entry>),
-    Done(Done),
+    Done(Box<Done>),
     Failed(ApiError),
 }
 
@@ -234,7 +234,7 @@ impl<'a> Work<'a> {
             complete: complete || self.stops.hit(),
             took: self.took,
         };
-        (Ended::Answered, Piece::Done(done))
+        (Ended::Answered, Piece::Done(Box::new(done)))
     }
 
     /// A line for the log.

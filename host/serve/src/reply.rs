@@ -155,7 +155,7 @@ impl Reply {
 /// A token and its probability; its bytes are told where its text has them all.
 fn spelled(p: &Probable) -> Value {
     let whole = !p.token.contains('\u{FFFD}');
-    json!({"token": p.token, "logprob": p.logprob, "bytes": whole.then(|| p.token.as_bytes())})
+    json!({"token": p.token, "logprob": p.logprob, "bytes": whole.then_some(p.token.as_bytes())})
 }
 
 fn finish(done: &Done) -> &'static str {
