@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use macromac_driver::Profile;
 use macromac_format::{Head, Packing};
-use macromac_infer::Format;
 use macromac_infer::kernels::cache::CacheType;
 use macromac_infer::kernels::time::Profile as PsProfile;
+use macromac_infer::{Format, Sampling};
 
 /// Runs Qwen2 models on the MacroMac accelerator: simulated, bit-exact reference, or plain CPU.
 #[derive(Parser)]
@@ -24,6 +24,10 @@ pub enum Command {
     Pack(PackArgs),
     /// Continue a text
     Run(RunArgs),
+    /// Talk with a model
+    Chat(crate::chat::ChatArgs),
+    /// Answer requests over HTTP, as llama.cpp's server and OpenAI's clients have them
+    Serve(crate::serve::ServeArgs),
     /// Print the logits that follow token ids
     Logits(LogitsArgs),
     /// Write a full-size checkpoint with random weights, to exercise everything without the real ones
@@ -338,16 +342,9 @@ pub fn clock_hz(mhz: Option<u32>, profile: Profile) -> u64 {
     mhz.map_or(profile.clock_hz(), |mhz| u64::from(mhz) * 1_000_000)
 }
 
-#[derive(clap::Args)]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// Text to continue
-    #[arg(short, long, value_name = "TEXT")]
-    pub prompt: String,
-    /// Tokens at most
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 128)]
-    pub predict: usize,
+/// How tokens are chosen.
+#[derive(Clone, clap::Args)]
+pub struct SamplingArgs {
     /// Temperature; 0 always takes the most probable token
     #[arg(
         long,
@@ -367,6 +364,14 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub top_p: f32,
+    /// Draw from tokens at least P times as probable as the most probable one; 0: from all
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    pub min_p: f32,
     /// Make tokens that were there before less probable; 1: off
     #[arg(
         long,
@@ -375,6 +380,34 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub repeat_penalty: f32,
+}
+
+impl SamplingArgs {
+    /// The same for inference.
+    pub fn with_seed(&self, seed: u64) -> Sampling {
+        Sampling {
+            temperature: self.temp,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            seed,
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Text to continue
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: String,
+    /// Tokens at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 128)]
+    pub predict: usize,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
     /// Seed of the draws
     #[arg(short, long, default_value_t = 0)]
     pub seed: u64,

@@ -16,14 +16,14 @@ pub struct Loaded {
     /// Weights, for the device.
     pub source: Arc<Source>,
     /// The PS side.
-    pub model: Model,
+    pub model: Arc<Model>,
     /// Absent where the model's folder has none.
-    tokenizer: Option<Tokenizer>,
+    tokenizer: Option<Arc<Tokenizer>>,
 }
 
 impl Loaded {
     /// The tokenizer, or an error that says where it should be.
-    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+    pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
         self.tokenizer.as_ref().with_context(|| {
             format!(
                 "{}: expected tokenizer.json, found none; copy it from the model's checkpoint",
@@ -100,8 +100,8 @@ pub fn ready(args: &ModelArgs, source: Source, tokenizer: Option<Tokenizer>) -> 
     };
     Ok(Loaded {
         source,
-        model,
-        tokenizer,
+        model: Arc::new(model),
+        tokenizer: tokenizer.map(Arc::new),
     })
 }
 

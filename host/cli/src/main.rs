@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod chat;
 mod demo;
 mod device;
 mod doctor;
@@ -21,8 +22,10 @@ mod perplexity;
 mod progress;
 mod run;
 mod score;
+mod serve;
 mod size;
 mod synth;
+mod template;
 mod text;
 mod tokenize;
 mod trace;
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Pack(a) => pack::pack(&a),
         Command::Run(a) => run::run(&a),
+        Command::Chat(a) => chat::chat(&a),
+        Command::Serve(a) => serve::serve(a),
         Command::Logits(a) => logits::logits(&a),
         Command::SynthCheckpoint(a) => synth::synth(&a),
         Command::Tokenize(a) => tokenize::tokenize(&a),

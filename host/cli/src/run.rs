@@ -4,9 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use macromac_infer::{
-    Generated, Options, Sampling, Session, Source, Stop, check_options, generate,
-};
+use macromac_infer::{Generated, Options, Session, Source, Stop, check_options, generate};
 use serde::Serialize;
 use serde_json::json;
 
@@ -38,13 +36,7 @@ pub fn run(args: &RunArgs) -> Result<()> {
     let options = Options {
         max_tokens: args.predict,
         ignore_eos: args.ignore_eos,
-        sampling: Sampling {
-            temperature: args.temp,
-            top_k: args.top_k,
-            top_p: args.top_p,
-            repeat_penalty: args.repeat_penalty,
-            seed: args.seed,
-        },
+        sampling: args.sampling.with_seed(args.seed),
         lookup: args.lookup,
     };
     // All that is wrong with the request is said before the device is built.

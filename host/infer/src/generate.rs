@@ -31,6 +31,28 @@ pub enum Stop {
     Eos,
     /// The context is full.
     Context,
+    /// Whoever was told of the tokens had enough.
+    Asked,
+}
+
+/// A token that was chosen and does not end the text.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    /// Its id.
+    pub token: u32,
+    /// The text that is certain now and was not before: whole characters, maybe none.
+    pub text: &'a str,
+    /// Logits of the whole vocabulary that it was chosen from, before any penalty.
+    pub logits: &'a [f32],
+}
+
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Go {
+    /// With the next token.
+    On,
+    /// No further.
+    Stop,
 }
 
 /// What the device counted, at three moments.
@@ -82,12 +104,11 @@ pub fn check_options(options: &Options, vocab: usize, batch: usize) -> Result<()
     Ok(())
 }
 
-/// Feeds `prompt` to a fresh session and generates its continuation; text goes to `on_text` as
+/// Feeds `prompt` to a session and generates its continuation; text goes to `on_text` as
 /// soon as it is certain, whole characters at a time; an error that it returns ends the generation.
 ///
 /// # Errors
-/// [`InferError`] if the prompt is empty, does not fit the context or has unknown ids, if an
-/// option is out of range ([`check_options`]), if the device fails, or what `on_text` returned.
+/// As [`generate_each`], or what `on_text` returned.
 pub fn generate(
     model: &Model,
     tokenizer: &Tokenizer,
@@ -95,6 +116,45 @@ pub fn generate(
     prompt: &[u32],
     options: &Options,
     mut on_text: impl FnMut(&str) -> Result<(), InferError>,
+) -> Result<Generated, InferError> {
+    let ends = if options.ignore_eos { &[] } else { model.eos() };
+    let mut told = 0;
+    let g = generate_each(
+        model,
+        tokenizer,
+        session,
+        prompt,
+        options,
+        ends,
+        &mut |chosen| {
+            told += chosen.text.len();
+            on_text(chosen.text)?;
+            Ok(Go::On)
+        },
+    )?;
+    on_text(&g.text[told..])?;
+    Ok(g)
+}
+
+/// As [`generate`], ending at any of `ends` whatever [`Options::ignore_eos`] says; `each` is told of every token that stays, and may
+/// end the text behind it. What the end of the text makes certain (half a character) is in the result alone.
+///
+/// The session is fresh, or what it was fed is the beginning of `prompt`: that is not fed again.
+///
+/// # Errors
+/// [`InferError`] if the prompt is empty, does not fit the context or has unknown ids, if an
+/// option is out of range ([`check_options`]), if the device fails, or what `each` returned.
+///
+/// # Panics
+/// If the session was fed the whole prompt or more: its last token gives the first token of the text.
+pub fn generate_each(
+    model: &Model,
+    tokenizer: &Tokenizer,
+    session: &mut Session,
+    prompt: &[u32],
+    options: &Options,
+    ends: &[u32],
+    each: &mut dyn FnMut(&Chosen) -> Result<Go, InferError>,
 ) -> Result<Generated, InferError> {
     model.check_tokens(prompt)?;
     let context = model.architecture().max_position_embeddings;
@@ -112,7 +172,7 @@ pub fn generate(
     prompt.iter().for_each(|t| sampler.note(*t));
     let first = prompt.len() - 1;
     let start = session.device().counters()?;
-    session.feed_batch(&prompt[..first])?;
+    session.feed_batch(&prompt[session.position()..first])?;
     let decode_start = session.device().counters()?;
     // Prompt and answer; the last of them is not yet fed.
     let mut history = prompt.to_vec();
@@ -141,16 +201,24 @@ pub fn generate(
             }
             let token = sampler.sample_peak(logits, peak);
             chosen.push(token);
-            if model.eos().contains(&token) && !options.ignore_eos {
+            if ends.contains(&token) {
                 stop = Some(Stop::Eos);
                 valid = false;
                 return Ok(());
             }
             sampler.note(token);
             let new = stream.push(token)?;
-            on_text(&new)?;
             text += &new;
             valid = fed.get(i + 1) == Some(&token);
+            let chosen = Chosen {
+                token,
+                text: &new,
+                logits,
+            };
+            if each(&chosen)? == Go::Stop {
+                stop = Some(Stop::Asked);
+                valid = false;
+            }
             Ok(())
         })?;
         lookup.chosen += chosen.len();
@@ -162,9 +230,7 @@ pub fn generate(
         }
         history.extend(chosen);
     }
-    let rest = stream.finish()?;
-    on_text(&rest)?;
-    text += &rest;
+    text += &stream.finish()?;
     let end = session.device().counters()?;
     let measured = match (start, decode_start, end) {
         (Some(start), Some(decode_start), Some(end)) => Some(Measured {

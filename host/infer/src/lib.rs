@@ -9,14 +9,17 @@
 //! * devices without hardware: [`host_device`], [`cpu`], [`golden`];
 //! * a token through the model: [`kernels`] (what the PS computes), [`model`], [`session`], [`clock`] (what that costs);
 //! * from logits to text: [`sampler`], [`tokenizer`], [`mod@generate`];
+//! * text after text: [`chat`] (messages into a prompt), [`conversation`] (what the cache holds is not fed again), [`stops`];
 //! * what a model is worth: [`eval`].
 #![warn(missing_docs)]
 
 pub mod autoawq;
 pub mod awq;
+pub mod chat;
 pub mod checkpoint;
 pub mod clock;
 pub mod config;
+pub mod conversation;
 pub mod cpu;
 pub mod error;
 pub mod eval;
@@ -34,6 +37,7 @@ pub mod sampler;
 pub mod scan;
 pub mod session;
 pub mod source;
+pub mod stops;
 pub mod store;
 pub mod synth;
 pub mod tokenizer;
@@ -41,11 +45,15 @@ pub mod tokenizer;
 /// What the PS computes.
 pub use macromac_ps as kernels;
 
+pub use chat::{ChatTemplate, Message};
 pub use checkpoint::Checkpoint;
+pub use conversation::{Conversation, Event};
 pub use cpu::cpu_device;
 pub use error::InferError;
 pub use export::Format;
-pub use generate::{Generated, Measured, Options, Stop, check_options, generate};
+pub use generate::{
+    Chosen, Generated, Go, Measured, Options, Stop, check_options, generate, generate_each,
+};
 pub use golden::golden_device;
 pub use lookup::Lookup;
 pub use model::{Model, Settings};
@@ -53,6 +61,7 @@ pub use pack::{Calibration, PackOptions, pack, pack_head, pack_with};
 pub use sampler::{Sampler, Sampling};
 pub use session::Session;
 pub use source::Source;
+pub use stops::Stops;
 pub use tokenizer::Tokenizer;
 
 /// Sets the number of threads for all parallel work; results do not depend on it.

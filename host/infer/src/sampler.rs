@@ -1,4 +1,4 @@
-//! From logits to a token: repetition penalty, temperature, top-k, top-p, then a draw.
+//! From logits to a token: repetition penalty, temperature, top-k, top-p, min-p, then a draw.
 //!
 //! Ties go to the lowest id at every step. The draw is ChaCha8's from the seed, the arithmetic FP32 and FP64
 //! basic operations and the project's own exponential, so a seed gives the same text everywhere.
@@ -19,6 +19,8 @@ pub struct Sampling {
     pub top_k: usize,
     /// Only the most probable tokens that together reach this probability; 1: all.
     pub top_p: f32,
+    /// Only tokens at least this times as probable as the most probable one; 0: all.
+    pub min_p: f32,
     /// Positive logits of tokens seen before are divided by it, negative ones multiplied; 1: off.
     pub repeat_penalty: f32,
     /// Seed of the draws.
@@ -32,6 +34,7 @@ impl Default for Sampling {
             temperature: 0.0,
             top_k: 0,
             top_p: 1.0,
+            min_p: 0.0,
             repeat_penalty: 1.0,
             seed: 0,
         }
@@ -64,6 +67,7 @@ impl Sampler {
         let Sampling {
             temperature: t,
             top_p: p,
+            min_p: m,
             repeat_penalty: r,
             ..
         } = options;
@@ -78,6 +82,12 @@ impl Sampler {
             p,
             p > 0.0 && p <= 1.0,
             "a number above 0 and at most 1",
+        )?;
+        check(
+            "min-p",
+            m,
+            (0.0..=1.0).contains(&m),
+            "a number of at least 0 and at most 1",
         )?;
         check(
             "repeat penalty",
@@ -149,6 +159,9 @@ impl Sampler {
             });
             weights.truncate(reached.map_or(weights.len(), |i| i + 1));
         }
+        // They fall, and the first is exp(0).
+        let enough = weights.partition_point(|w| *w >= f64::from(o.min_p));
+        weights.truncate(enough);
         order[self.draw(&weights)]
     }
 
@@ -252,6 +265,33 @@ mod tests {
     }
 
     #[test]
+    fn min_p_keeps_what_is_probable_enough() {
+        // Half and a quarter as probable as the first.
+        let logits = [3.0, 3.0 - 2f32.ln(), 3.0 - 4f32.ln(), 3.0];
+        let among = |min_p, allowed: &[u32]| {
+            let o = Sampling {
+                temperature: 1.0,
+                min_p,
+                seed: 5,
+                ..Sampling::default()
+            };
+            let drawn = draws(o, &logits, 300);
+            assert!(
+                allowed.iter().all(|t| drawn.contains(t)),
+                "{min_p}: {drawn:?}"
+            );
+            assert!(
+                drawn.iter().all(|t| allowed.contains(t)),
+                "{min_p}: {drawn:?}"
+            );
+        };
+        among(0.0, &[0, 1, 2, 3]);
+        among(0.3, &[0, 1, 3]);
+        among(0.6, &[0, 3]);
+        among(1.0, &[0, 3]);
+    }
+
+    #[test]
     fn the_penalty_lowers_what_was_seen() {
         let o = Sampling {
             repeat_penalty: 2.0,
@@ -289,6 +329,13 @@ mod tests {
                     ..Sampling::default()
                 },
                 "top-p",
+            ),
+            (
+                Sampling {
+                    min_p: 1.5,
+                    ..Sampling::default()
+                },
+                "min-p",
             ),
             (
                 Sampling {

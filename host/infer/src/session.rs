@@ -71,6 +71,11 @@ impl<'a> Session<'a> {
         self.position
     }
 
+    /// Tokens that go through the device together when many are known beforehand: fed in pieces of so many, a prompt takes no longer.
+    pub fn round_tokens(&self) -> usize {
+        LANES * self.device.batch()
+    }
+
     /// Forgets the tokens from `position` on, so that another continuation of the first ones can be
     /// tried without feeding those again.
     ///

@@ -50,6 +50,11 @@ impl Tokenizer {
             .map_err(|e| InferError::checkpoint(&self.path, format!("cannot decode: {e}")))
     }
 
+    /// The id of a token by its own spelling, special tokens included.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// Begins a text that comes token by token.
     pub fn stream(&self) -> TextStream<'_> {
         TextStream {
