@@ -174,7 +174,6 @@ module mm_formal_prefetch_fifo #(
       c_flush: cover (flush_i && stage_q == Memory);
       if (Depth <= 8) begin
         c_full: cover (!in_ready && !flush_i && level == level_t'(Depth) && stage_q == Small);
-        c_wrapped: cover (stage_q == Memory && slot_q < dut.rptr_q);
       end
     end
   end

@@ -245,7 +245,7 @@ module mm_formal_reader
       // How the ghosts lie in the registers.
       a_memory: assert (bursts_q <= bursts_t'(MaxOutstanding) && sum_t'(bursts_q) <= owed_q && (bursts_q == '0) == (owed_q == '0));
       a_count: assert (bursts_t'(dut.count_q) == bursts_q + bursts_t'(arvalid));
-      a_owed: assert (owed_q <= sum_t'(256 * MaxOutstanding) && sink_q <= sum_t'(CreditBeats));
+      a_owed: assert (owed_q <= sum_t'(CreditBeats) && sink_q <= sum_t'(CreditBeats) && owed_q + asked + sink_q <= sum_t'(CreditBeats));
       a_credit: assert (drain_i || sum_t'(dut.credit_q) + owed_q + asked + sink_q == sum_t'(CreditBeats));
       a_credit_drain: assert (!drain_q || sum_t'(dut.credit_q) == sum_t'(CreditBeats));
       a_idle_drain: assert (!(drain_q && idle_q) || idle);
@@ -272,7 +272,9 @@ module mm_formal_reader
     end
   end
 
-  if (Staged) begin : gen_plan
+  if (!Staged) begin : gen_direct
+    always_comb if (started_q && rst_ni) a_patience: assert (patience_q == '0 || (patience_q == 3'd1 && issue_q));
+  end else begin : gen_plan
     // The plan is that of the segment as it is.
     logic [8:0] line_room;
     assign line_room = 9'(BurstBeats) - 9'(dut.seg_addr_q[7:0] & 8'(BurstBeats - 1));
@@ -285,6 +287,9 @@ module mm_formal_reader
         a_len: assert (!dut.gen_plan.planned_q[1] ||
                        (dut.gen_plan.ends_q == (dut.seg_left_q <= BEATS_BITS'(line_room)) &&
                         BEATS_BITS'(dut.gen_plan.len_q) == (dut.gen_plan.ends_q ? dut.seg_left_q : BEATS_BITS'(line_room))));
+        a_patience: assert (patience_q == '0 || issue_q ||
+                            (patience_q <= 3'd3 && dut.gen_plan.planned_q[2'(patience_q - 3'd1)] &&
+                             (patience_q != 3'd3 || dut.gen_plan.room_q)));
         a_fits: assert (!(dut.gen_plan.planned_q[2] && dut.gen_plan.room_q) || drain_i ||
                         sum_t'(dut.credit_q) >= sum_t'(dut.gen_plan.len_q));
       end
