@@ -166,7 +166,7 @@ module mm_formal_stream_ctrl
       a_begin: assert (begun_q || !active_q || strip_q == '0);
       a_queue: assert (queue_ok);
 
-      c_row: cover (pop && ends_row && group_q == 16'd1 && !ends_step);
+      c_row: cover (pop && ends_row && !ends_step);
       c_release: cover (free_bank && begins);
       c_halt: cover (offered_q && !enable_i && strip_valid && !ready_i);
       if (Arithmetic == KV260) c_tight: cover (pop && tight_q && group_q == 16'd1 && strip_q == 5'd1);
