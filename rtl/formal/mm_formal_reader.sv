@@ -3,7 +3,7 @@
 //
 // Proof of mm_axi_reader, with the queue of commands in it.
 //
-// Assumed:  reset in the first cycle (and at any time); a segment has a beat; the sink takes room back only for a beat it holds; drain
+// Assumed:  reset in the first cycle (and at any time); a segment has a beat; the sink takes room back only for a beat it holds or gets; drain
 //           ends when the reader is idle and the sink is empty (mm_sequencer: StDrain, StFlush). Memory sends only beats of bursts it has
 //           accepted: at least one beat a burst, RLAST with the last of all when one burst is left. That is weaker than AXI.
 // Proven:   ARVALID, ARADDR and ARLEN stay until ARREADY, also when draining begins; no burst crosses a line of BurstBeats, so none
@@ -99,7 +99,7 @@ module mm_formal_reader
 
   always_comb begin
     if (cmd_valid_i) assume (cmd_beats_i != '0);
-    if (pop_i) assume (sink_q != '0);
+    if (pop_i) assume (sink_q != '0 || (out_valid && rready));
     if (drain_q && !drain_i) assume (idle_q && sink_q == '0);
     if (rvalid_i) begin
       assume (bursts_q != '0);
@@ -267,7 +267,7 @@ module mm_formal_reader
       c_ends: cover (ours_q && left_now == '0 && arlen == 8'd1);
       c_beat: cover (b_live_q && b_ahead_q == '0 && rvalid_i && rlast_i && err_valid);
       c_no_credit: cover (dut.seg_valid_q && dut.credit_q == '0 && sink_q == sum_t'(CreditBeats));
-      c_drain: cover (drain_q && drain_i && idle && !idle_q);
+      c_drain: cover (drain_q && drain_i && r_fire && rlast_i && owed_q == sum_t'(1));
       c_again: cover (drain_q && !drain_i && cmd_valid_i && cmd_ready);
     end
   end
