@@ -8,7 +8,15 @@
 // Proven:   for every weight, zero and mantissa the multiplier's inputs are D1 * 2^22 + D0, with D = weight - zero, and M of the same cycle, sign
 //           extended; in a column of four rows (the deepest there is) the fields of the sum, read as the header says (low: bits 21..0, signed;
 //           high: bits 43..22 plus bit 21), are the two sums of the rows' own products, without overflow; en_i = 0 holds everything.
-// Method:   k-induction; the twin for simulation (SYNTHESIS not defined). The primitive itself is AMD's and is not modelled here.
+// Method:   k-induction, the same for both sources of the module: the twin that is simulated, and the instance of DSP48E2 that is synthesized, with
+//           the primitive as UG579 describes it (mm_formal_dsp48e2). So the two are equal, as far as the manual was read rightly.
+
+// The registers of a row: in the primitive's model, or in the twin.
+`ifdef SYNTHESIS
+`define ROW dut.u_dsp
+`else
+`define ROW dut
+`endif
 
 module mm_formal_mac2 (
   input logic               clk_i,
@@ -55,10 +63,10 @@ module mm_formal_mac2 (
 
     always_comb begin
       if (started_q) begin
-        a_packed: assert (!filled_q[0] || (dut.d_q == {1'b0, weights_q[7:4], 18'b0, weights_q[3:0]} &&
-                                           dut.a_q == {1'b0, zeros_q[7:4], 18'b0, zeros_q[3:0]} && dut.b_q == 18'(mant_q)));
+        a_packed: assert (!filled_q[0] || (`ROW.d_q == {1'b0, weights_q[7:4], 18'b0, weights_q[3:0]} &&
+                                           `ROW.a_q == {1'b0, zeros_q[7:4], 18'b0, zeros_q[3:0]} && `ROW.b_q == 18'(mant_q)));
         a_order: assert (filled_q != 2'b10);
-        a_operands: assert (!filled_q[1] || (dut.ad_q == (27'(d1_q) <<< 22) + 27'(d0_q) && dut.b_q2 == 18'(mant_q2)));
+        a_operands: assert (!filled_q[1] || (`ROW.ad_q == (27'(d1_q) <<< 22) + 27'(d0_q) && `ROW.b_q2 == 18'(mant_q2)));
       end
     end
 
@@ -71,7 +79,7 @@ module mm_formal_mac2 (
 
     always_comb begin
       assume (x0 <= Most && x0 >= -Most && x1 <= Most && x1 >= -Most);
-      assume (dut.m_q == (45'(x1) <<< 22) + 45'(x0));
+      assume (`ROW.m_q == (45'(x1) <<< 22) + 45'(x0));
     end
   end
 
