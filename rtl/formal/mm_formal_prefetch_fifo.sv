@@ -9,8 +9,9 @@
 //           held, with Depth - 1 for one cycle at most; neither memory is overrun, so the read pipeline never has to stop; after a flush nothing is left; while words are
 //           held and none is offered, one is within ReadCycles + 4 cycles.
 // Method:   k-induction. The ghost follows the tracked word from stage to stage; the counts of the stages add up at every step. Depth 5
-//           and 40 (more than the small FIFO holds), words of 4 bits; ReadCycles 4 as it is built, and the ends of its range, 1 and 13. With depth
-//           24576, as it is built, the solver does not end; nothing but the wrap of a pointer and the bound of a count knows the depth.
+//           and 20 (more than the small FIFO holds; words of 1 and 4 bits); ReadCycles 4 as it is built, and the ends of its range, 1 and 13. Depth
+//           24576, as it is built, is beyond the solver (no result in six minutes of a busy machine); nothing but the wrap of a
+//           pointer and the bound of a count knows the depth.
 
 module mm_formal_prefetch_fifo #(
   parameter int unsigned WidthBits  = 16,
