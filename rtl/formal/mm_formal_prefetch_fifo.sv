@@ -8,15 +8,17 @@
 //           is taken or flushed; never more than Depth words; a word is refused only by a flush, or with Depth or Depth - 1 words
 //           held, with Depth - 1 for one cycle at most; neither memory is overrun, so the read pipeline never has to stop; after a flush nothing is left; while words are
 //           held and none is offered, one is within ReadCycles + 4 cycles.
-// Method:   k-induction. The ghost follows the tracked word from stage to stage; the counts of the stages add up at every step. Depth 5
-//           and 20 (more than the small FIFO holds; words of 1 and 4 bits); ReadCycles 4 as it is built, and the ends of its range, 1 and 13. Depth
-//           24576, as it is built, is beyond the solver (no result in six minutes of a busy machine); nothing but the wrap of a
-//           pointer and the bound of a count knows the depth.
+// Method:   k-induction. The ghost follows the tracked word from stage to stage; the counts of the stages add up at every step. Words are
+//           tracked at depth 5 (4 bits, with ReadCycles 4 as it is built, and the ends of its range, 1 and 13); counts, handshakes, room
+//           and latency are proven at depth 24576, as it is built (Data = 0), where the small FIFO can fill. Tracked words in a memory that deep are
+//           beyond the solver; what a word carries does not depend on the depth.
 
 module mm_formal_prefetch_fifo #(
   parameter int unsigned WidthBits  = 16,
   parameter int unsigned Depth      = 5,
-  parameter int unsigned ReadCycles = 4
+  parameter int unsigned ReadCycles = 4,
+  // 0: nothing is tracked; what is left are the counts and the handshakes.
+  parameter bit          Data       = 1'b1
 ) (
   input logic                 clk_i,
   input logic                 rst_ni,
@@ -49,8 +51,8 @@ module mm_formal_prefetch_fifo #(
   );
 
   mm_formal_track #(.WidthBits(WidthBits), .Depth(Depth)) u_track (
-    .clk_i, .clear_i(!rst_ni || flush_i), .mark_i, .in_fire_i(in_valid_i && in_ready), .in_data_i,
-    .out_valid_i(out_valid), .out_fire_i(out_valid && out_ready_i), .out_data_i(out_data),
+    .clk_i, .clear_i(!rst_ni || flush_i), .mark_i(Data && mark_i), .in_fire_i(in_valid_i && in_ready), .in_data_i,
+    .out_valid_i(out_valid), .out_fire_i(out_valid && out_ready_i), .out_data_i(Data ? out_data : data),
     .level_o(track_level), .live_o(live), .ahead_o(track_ahead), .data_o(data)
   );
   assign level = level_t'(track_level);
@@ -69,7 +71,7 @@ module mm_formal_prefetch_fifo #(
       stage_q <= None;
     end else begin
       unique case (stage_q)
-        None: if (mark_i && in_valid_i && in_ready) stage_q <= Entry;
+        None: if (Data && mark_i && in_valid_i && in_ready) stage_q <= Entry;
         Entry: begin
           stage_q <= Memory;
           slot_q  <= dut.wptr_q;
@@ -139,7 +141,7 @@ module mm_formal_prefetch_fifo #(
 
   always_comb begin
     if (started_q && rst_ni) begin
-      a_stable: assert (!stalled_q || (out_valid && out_data == out_data_q));
+      a_stable: assert (!stalled_q || (out_valid && (!Data || out_data == out_data_q)));
       a_refused: assert (in_ready || flush_i || level == level_t'(Depth) || (level == level_t'(Depth - 1) && !short_q));
       a_flushed: assert (!flushed_q || (!out_valid && level == '0));
       a_latency: assert (held_q < 6'(ReadCycles + 4));
@@ -157,18 +159,19 @@ module mm_formal_prefetch_fifo #(
       a_wptr: assert (level_t'(dut.wptr_q) == slot(level_t'(dut.stored_q)));
       a_small_wptr: assert (dut.small_wptr_q == 4'(dut.small_rptr_q + 4'(dut.small_level_q)));
       // Where the tracked word is, and what is before it.
+      a_untracked: assert (Data || !live);
       a_live: assert (live == (stage_q != None));
       a_stage: assert (stage_q <= Out);
       a_entry: assert (stage_q != Entry ||
-                       (dut.in_valid_q && dut.in_data_q == data && ahead == level_t'(dut.stored_q) + piped + in_small + level_t'(out_valid)));
+                       (dut.in_valid_q && (!Data || dut.in_data_q == data) && ahead == level_t'(dut.stored_q) + piped + in_small + level_t'(out_valid)));
       a_memory: assert (stage_q != Memory ||
-                        (level_t'(slot_q) < level_t'(Depth) && memory_ahead < level_t'(dut.stored_q) && dut.mem_q[slot_q] == data &&
+                        (level_t'(slot_q) < level_t'(Depth) && memory_ahead < level_t'(dut.stored_q) && (!Data || dut.mem_q[slot_q] == data) &&
                          ahead == memory_ahead + piped + in_small + level_t'(out_valid)));
       a_pipe: assert (stage_q != Pipe ||
-                      (cycle_q < 4'(ReadCycles) && dut.read_valid_q[cycle_q] && dut.read_q[cycle_q] == data &&
+                      (cycle_q < 4'(ReadCycles) && dut.read_valid_q[cycle_q] && (!Data || dut.read_q[cycle_q] == data) &&
                        ahead == pipe_before + in_small + level_t'(out_valid)));
       a_small_word: assert (stage_q != Small ||
-                            (5'(small_ahead) < dut.small_level_q && dut.small_q[small_q] == data &&
+                            (5'(small_ahead) < dut.small_level_q && (!Data || dut.small_q[small_q] == data) &&
                              ahead == level_t'(small_ahead) + level_t'(out_valid)));
       a_out: assert (stage_q != Out || (out_valid && ahead == '0));
 
