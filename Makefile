@@ -15,7 +15,7 @@ PROFILE ?= kv260
 VIVADO  ?= vivado
 VIVADO_OPTIONS ?=
 
-.PHONY: help run test test-threads kernel-check-kv260 lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables bitstream vivado-check clean
+.PHONY: help run test test-threads kernel-check-kv260 lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables bitstream vivado-check prove clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ lint:  ## rustfmt, clippy, Verilator -Wall, read_slang
 canary:  ## flip one bit in each block; its testbench must notice (target/canary.json)
 	@scripts/setup
 	cargo run --release --quiet --package macromac-tests --bin canary
+
+prove:  ## prove the FIFOs, AXI masters and handshakes for all inputs, and that planted faults are found (rtl/formal; `scripts/prove --record`)
+	@scripts/setup --python
+	@scripts/prove
+	@scripts/prove --canary
 
 generate:  ## regenerate what comes from rtl/regs/macromac.rdl
 	@scripts/generate

@@ -24,7 +24,7 @@ module mm_fp32_round_mul #(
   input  logic                   clk_i,
   /// Sign of the product.
   input  logic                   sign_i,
-  /// Biased exponent of a product in [1, 2), 0..510.
+  /// Biased exponent of a product in [1, 2), 0..509: with 510 rounding up could wrap.
   input  logic [8:0]             exp_i,
   /// The exponent is below 0, exp_i means nothing.
   input  logic                   exp_neg_i,
