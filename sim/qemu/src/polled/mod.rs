@@ -1,0 +1,393 @@
+//! Registers without traps: they lie in memory that the guest shares with this process. What the guest loads is what was shown last;
+//! what it stores is found by looking. The driver is the one that goes onto the board; which of its accesses this can carry:
+//!
+//! * *Storage* (ring, completion, attributes, watchdog, interrupt enable): a store is a word that has changed. The same value
+//!   again is no news.
+//! * *Actions* (CTRL): the word is zero whenever it has been taken, as the device's own reads are.
+//! * *Write one to clear* (IRQ_STATUS): a reserved bit is set in what is shown, and no store of the driver has it.
+//! * *Doorbell*: counts up; it is zero when the device becomes idle, before the guest can see that.
+//! * *Loads that must know of the store before them*: cannot be carried. What that breaks is in docs/system-test.md.
+//!
+//! Two stores to one word between two looks are one: the first is lost. The words are looked at before each cycle of the clock.
+
+mod page;
+mod qtest;
+
+use std::time::Duration;
+
+use macromac_board::memory::Beat;
+use macromac_driver::DriverError;
+use macromac_format::regs;
+
+use crate::device::Device;
+use crate::front::{Attended, Front};
+use crate::report::Transport;
+use crate::test_page;
+
+pub use page::{BYTES, Page};
+pub use qtest::Qtest;
+
+/// Reserved bit of IRQ_STATUS: nothing has been stored since this was shown.
+const MARK: u32 = 1 << 31;
+
+const CTRL: u64 = regs::CTRL as u64;
+const STATUS: u64 = regs::STATUS as u64;
+const IRQ_STATUS: u64 = regs::IRQ_STATUS as u64;
+const IRQ_ENABLE: u64 = regs::IRQ_ENABLE as u64;
+const STEPS_DONE: u64 = regs::STEPS_DONE as u64;
+const DOORBELL: u64 = regs::DOORBELL as u64;
+
+/// Storage that says nothing before the start.
+const KEPT: [u32; 7] = [
+    regs::RING_BASE_LO,
+    regs::RING_BASE_HI,
+    regs::RING_STEPS,
+    regs::COMPLETION_LO,
+    regs::COMPLETION_HI,
+    regs::AXI_ATTR,
+    regs::WATCHDOG,
+];
+
+/// Looks in vain, each with a turn for other threads, before it looks less often.
+const EAGER: u32 = 20_000;
+const NAP: Duration = Duration::from_micros(50);
+
+/// One guest with its registers in memory.
+pub struct Polled {
+    page: Page,
+    wire: Qtest,
+    /// Words as they were last seen or shown: a different one is a store.
+    kept: [u32; KEPT.len()],
+    enable: u32,
+    pending: u32,
+    doorbell: u32,
+    status: u32,
+    counters: Vec<Counter>,
+    steps: u32,
+    begun: bool,
+    /// The device has been told something that is not shown yet.
+    told: bool,
+    /// A stop or a reset has not come to its end.
+    ending: bool,
+    /// A record was shown after the last look.
+    fresh: bool,
+    /// The guest has acknowledged an interrupt: if the line is still high it needs another edge.
+    acknowledged: bool,
+    level: bool,
+    awake: bool,
+    in_vain: u32,
+    lost: u64,
+}
+
+/// A counter of 64 bits: where its lower half is, and what was shown.
+struct Counter {
+    low: u64,
+    value: u64,
+}
+
+fn counters() -> Vec<Counter> {
+    let port = |port| {
+        [
+            regs::PORT_BEATS_LO,
+            regs::PORT_STRIPS_LO,
+            regs::PORT_NO_DATA_LO,
+            regs::PORT_NO_ACTIVATIONS_LO,
+            regs::PORT_NO_ROOM_LO,
+            regs::PORT_LOCK_STEP_LO,
+        ]
+        .map(|at| regs::PORT_BASE + port * regs::PORT_STRIDE + at)
+    };
+    let all = [regs::CYCLES_LO, regs::STREAM_CYCLES_LO, regs::STEPS_LO];
+    let ports = (0..regs::PORT_COUNT).flat_map(port);
+    let counter = |low: u32| Counter {
+        low: low.into(),
+        value: 0,
+    };
+    all.into_iter().chain(ports).map(counter).collect()
+}
+
+impl Polled {
+    /// A guest whose registers are these, and whose interrupt is this line.
+    pub fn new(page: Page, wire: Qtest) -> Self {
+        Self {
+            page,
+            wire,
+            kept: [0; KEPT.len()],
+            enable: 0,
+            pending: MARK,
+            doorbell: 0,
+            status: 0,
+            counters: counters(),
+            steps: 0,
+            begun: false,
+            told: true,
+            ending: false,
+            fresh: false,
+            acknowledged: false,
+            level: false,
+            awake: false,
+            in_vain: 0,
+            lost: 0,
+        }
+    }
+
+    /// All registers as they are after power-up.
+    fn begin(&mut self, device: &mut Device) -> Result<(), DriverError> {
+        for at in (0..u64::from(regs::ERR_ADDR_HI) + 4).step_by(4) {
+            self.page.show(at, device.peek(at)?);
+        }
+        self.page.show(IRQ_STATUS, MARK);
+        for (kept, register) in self.kept.iter_mut().zip(KEPT) {
+            *kept = self.page.load(register.into());
+        }
+        self.status = self.page.load(STATUS);
+        for at in [DOORBELL, STEPS_DONE, test_page::INJECT, test_page::CLEAR] {
+            self.page.show(at, 0);
+        }
+        self.show_counters(device)?;
+        self.begun = true;
+        Ok(())
+    }
+
+    fn show_counters(&mut self, device: &mut Device) -> Result<(), DriverError> {
+        for counter in &mut self.counters {
+            let low = device.peek(counter.low)?;
+            // Asking costs cycles, and the upper half seldom moves.
+            let high = if low < counter.value as u32 {
+                device.peek(counter.low + 4)?
+            } else {
+                (counter.value >> 32) as u32
+            };
+            counter.value = u64::from(high) << 32 | u64::from(low);
+            self.page.show(counter.low, low);
+            self.page.show(counter.low + 4, high);
+        }
+        for register in [regs::ERR_CAUSE, regs::ERR_ADDR_LO, regs::ERR_ADDR_HI] {
+            self.page
+                .show(register.into(), device.peek(register.into())?);
+        }
+        Ok(())
+    }
+
+    /// Stores to the test page, which come from a program of the guest's, long apart.
+    fn attend_tests(&mut self, device: &mut Device) -> Result<bool, DriverError> {
+        let mut any = false;
+        for at in [test_page::CLEAR, test_page::INJECT] {
+            let value = self.page.load(at);
+            if value != 0 {
+                device.store_word(test_page::NTH, self.page.load(test_page::NTH))?;
+                device.store_word(at, value)?;
+                // The guest waits for the zero.
+                self.page.exchange(at, value, 0);
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Finds stores to the device and makes them, in an order in which the driver may have made them.
+    fn attend_device(&mut self, device: &mut Device) -> Result<bool, DriverError> {
+        // What the driver stores last is looked at first: who finds a doorbell finds the start before it.
+        let doorbell = self.page.load(DOORBELL);
+        let ctrl = self.page.load(CTRL);
+        let enable = self.page.load(IRQ_ENABLE);
+        let cleared = self.page.load(IRQ_STATUS);
+        let kept = KEPT.map(|register| self.page.load(register.into()));
+        let unseen = std::mem::take(&mut self.fresh) || device.memory().holds();
+        let mut any = false;
+        let mut store = |at: u64, value: u32| {
+            any = true;
+            device.store_word(at, value)
+        };
+
+        // A reset is followed by stores for the next program, a start follows them.
+        let start = ctrl & regs::CTRL_START_MASK != 0;
+        if ctrl != 0 && !start {
+            self.page.exchange(CTRL, ctrl, 0);
+            store(CTRL, ctrl)?;
+            self.ending = true;
+        }
+        for ((known, value), register) in self.kept.iter_mut().zip(kept).zip(KEPT) {
+            if std::mem::replace(known, value) != value {
+                store(register.into(), value)?;
+            }
+        }
+        if cleared & MARK == 0 {
+            // A step whose record the guest cannot have seen when it stored this is not cleared by it: rather one
+            // interrupt too many than a sleeper that nobody wakes.
+            let step = if unseen { regs::IRQ_STATUS_STEP_DONE_MASK } else { 0 };
+            store(IRQ_STATUS, cleared & !step)?;
+            self.pending = cleared;
+            self.acknowledged = true;
+        }
+        if std::mem::replace(&mut self.enable, enable) != enable {
+            store(IRQ_ENABLE, enable)?;
+        }
+        if start {
+            // Shown before it is taken: whoever stores a stop from now on waits for it.
+            self.status = regs::STATUS_RUNNING_MASK;
+            self.page.show(STATUS, self.status);
+            if self.page.exchange(CTRL, ctrl, 0) {
+                device.memory().hold(self.record());
+                device.store_word(CTRL, ctrl)?;
+                self.ending = false;
+                any = true;
+            } else {
+                // A stop has come already, whose sender may have seen a device at rest: it must stay at rest.
+                self.lost += 1;
+                self.ending = true;
+            }
+        }
+        if doorbell != self.doorbell {
+            if self.status & regs::STATUS_IDLE_MASK == 0 {
+                device.store_word(DOORBELL, doorbell)?;
+                self.doorbell = doorbell;
+            } else {
+                // Of a start that was overwritten.
+                self.page.exchange(DOORBELL, doorbell, self.doorbell);
+                self.lost += 1;
+            }
+            any = true;
+        }
+        Ok(any)
+    }
+
+    /// Where the guest wants completion records.
+    fn record(&self) -> u64 {
+        let [_, _, _, low, high, ..] = self.kept;
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    /// Shows the record, with all that belongs to it before it, and what comes after it last.
+    fn show_status(
+        &mut self,
+        device: &mut Device,
+        record: Option<Beat>,
+        at_rest: bool,
+    ) -> Result<(), DriverError> {
+        const IDLE: u32 = regs::STATUS_IDLE_MASK;
+        let mut status = device.peek(STATUS)?;
+        if device.memory().holds() {
+            // One more record, which must not come after the end.
+            status &= !IDLE;
+        }
+        let news = status & !self.status & (IDLE | regs::STATUS_FAULTED_MASK) != 0;
+        let step = record.is_some_and(|beat| beat[0] != self.steps || beat[2] != 0);
+        if news || step || at_rest {
+            self.show_counters(device)?;
+        }
+        if let Some(beat) = record {
+            self.steps = beat[0];
+            self.page.show(STEPS_DONE, self.steps);
+            self.page.show(STATUS, status & !IDLE);
+            device.memory().release(&beat);
+            self.fresh = true;
+        }
+        if status & IDLE != 0 {
+            self.ending = false;
+            if self.status & IDLE == 0 {
+                // The next program counts from zero, and its first doorbell may be this one's last.
+                self.page.exchange(DOORBELL, self.doorbell, 0);
+                self.doorbell = 0;
+            }
+        }
+        self.page.show(STATUS, status);
+        self.status = status;
+        Ok(())
+    }
+
+    fn show_interrupt(&mut self, device: &mut Device) -> Result<(), DriverError> {
+        let cause = device.peek(IRQ_STATUS)?;
+        // If the guest has stored something it stays, to be found.
+        if self.page.exchange(IRQ_STATUS, self.pending, MARK | cause) {
+            self.pending = MARK | cause;
+        }
+        let level = device.irq();
+        // A fault that the handler cannot see, for it loads what it has just stored, is told once.
+        let again = std::mem::take(&mut self.acknowledged)
+            && cause & regs::IRQ_STATUS_STEP_DONE_MASK != 0;
+        if level && (!self.level || again) {
+            self.wire.pulse();
+        }
+        self.level = level;
+        Ok(())
+    }
+}
+
+impl Front for Polled {
+    fn transport(&self) -> Transport {
+        Transport::PolledMemory
+    }
+
+    fn attend(&mut self, device: &mut Device) -> Result<Attended, DriverError> {
+        match self.wire.end() {
+            None => {}
+            Some(Some(answer)) if !device.failed() => {
+                return Err(DriverError::Simulation(format!(
+                    "QEMU does not take the interrupt: expected OK, found {answer}"
+                )));
+            }
+            Some(_) => return Ok(Attended::Gone),
+        }
+        if !self.begun && !device.failed() {
+            self.begin(device)?;
+        }
+        let any = !device.failed() && self.attend_tests(device)? | self.attend_device(device)?;
+        self.told |= any;
+        if any || device.awake() {
+            self.in_vain = 0;
+        } else if self.in_vain < EAGER {
+            self.in_vain += 1;
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(NAP);
+        }
+        Ok(if any {
+            Attended::Something
+        } else {
+            Attended::Nothing
+        })
+    }
+
+    fn calls(&self) -> bool {
+        self.page.load(DOORBELL) != self.doorbell
+            || self.page.load(CTRL) != 0
+            || self.page.load(IRQ_ENABLE) != self.enable
+            || self.page.load(IRQ_STATUS) & MARK == 0
+            || self.page.load(test_page::INJECT) != 0
+            || self.page.load(test_page::CLEAR) != 0
+    }
+
+    fn show(&mut self, device: &mut Device) -> Result<(), DriverError> {
+        if device.failed() {
+            self.page.dead();
+            return Ok(());
+        }
+        let record = device.memory().take_held();
+        let at_rest = self.awake && !device.awake();
+        let moved = device.irq() != self.level || device.awake() != self.awake;
+        let ending = self.ending && device.awake();
+        if !self.told && !ending && !moved && record.is_none() {
+            return Ok(());
+        }
+        self.told = false;
+        self.show_status(device, record, at_rest)?;
+        self.show_interrupt(device)?;
+        self.awake = device.awake();
+        for at in [test_page::STRAYS, test_page::CLOCKS, test_page::AWAKE] {
+            self.page.show(at, device.peek(at)?);
+        }
+        Ok(())
+    }
+
+    fn lost_stores(&self) -> u64 {
+        self.lost
+    }
+
+    fn interrupts(&self) -> u64 {
+        self.wire.edges
+    }
+}
+
+#[cfg(test)]
+mod tests;
