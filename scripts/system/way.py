@@ -5,7 +5,10 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
+# Makes the guest wait for the server.
+PLUGIN = Path(__file__).resolve().parent.parent.parent / "sim/qemu/plugin/wait.c"
 # Memory reserved for the accelerator.
 POOL = 0x50000000
 POOL_BYTES = 64 << 20
@@ -104,6 +107,9 @@ class PolledMemory:
     console = "ttyPS0"
 
     def __init__(self, work):
+        self.plugin = work / "wait.so"
+        subprocess.run(["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-o",
+                        self.plugin, PLUGIN], check=True)
         self.socket = work / "qtest.sock"
         self.socket.unlink(missing_ok=True)
         # RAM is a file without a name, which QEMU and the server both get.
@@ -134,7 +140,8 @@ class PolledMemory:
         memory = f"memory-backend-file,id=mem,size={self.ram},mem-path=/proc/self/fd/{self.file},share=on"
         return ["-M", "xlnx-zcu102,memory-backend=mem", "-audiodev", "none,id=none", "-m", f"{self.ram >> 20}M", "-accel", "tcg",
                 "-nographic", "-nic", "none", "-object", memory, "-qtest", f"unix:{self.socket},server=on,wait=off",
-                "-qtest-log", "/dev/null"]
+                "-qtest-log", "/dev/null", "-plugin",
+                f"file={self.plugin},ram=/proc/self/fd/{self.file},registers={self.registers:#x}"]
 
     def close(self):
         os.close(self.file)

@@ -103,7 +103,7 @@ fn serve_vfio(
     device: impl FnOnce() -> Result<Device> + Send + 'static,
 ) -> Result<(Report, Result<()>)> {
     let (requests, inbox) = mpsc::channel();
-    let clock = std::thread::spawn(move || Ok(device()?.serve(&mut Vfio::new(inbox))));
+    let clock = std::thread::spawn(move || device().map(|device| device.serve(&mut Vfio::new(inbox))));
     let served = backend::serve(socket, requests);
     // The channel is closed: the clock stops, and the device says what it has seen.
     let report = match clock.join() {
