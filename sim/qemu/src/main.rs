@@ -103,7 +103,8 @@ fn serve_vfio(
     device: impl FnOnce() -> Result<Device> + Send + 'static,
 ) -> Result<(Report, Result<()>)> {
     let (requests, inbox) = mpsc::channel();
-    let clock = std::thread::spawn(move || device().map(|device| device.serve(&mut Vfio::new(inbox))));
+    let clock =
+        std::thread::spawn(move || device().map(|device| device.serve(&mut Vfio::new(inbox))));
     let served = backend::serve(socket, requests);
     // The channel is closed: the clock stops, and the device says what it has seen.
     let report = match clock.join() {
@@ -131,7 +132,9 @@ fn serve_polled(args: &Args, ram: &Path, mut device: Device) -> Result<Report> {
         ("window", first + length),
     ] {
         if end > bytes {
-            bail!("expected the {what} in the memory's {bytes:#x} bytes, found them to end at {end:#x}");
+            bail!(
+                "expected the {what} in the memory's {bytes:#x} bytes, found them to end at {end:#x}"
+            );
         }
     }
     let map = MmapOptions::new().map_raw(&file)?;

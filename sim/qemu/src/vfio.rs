@@ -111,9 +111,7 @@ impl Front for Vfio {
                 .map_err(|RecvError| TryRecvError::Disconnected)
         };
         match request {
-            Ok(request) => self
-                .handle(device, request)
-                .map(|()| Attended::Something),
+            Ok(request) => self.handle(device, request).map(|()| Attended::Something),
             Err(TryRecvError::Empty) => Ok(Attended::Nothing),
             Err(TryRecvError::Disconnected) => Ok(Attended::Gone),
         }

@@ -150,7 +150,14 @@ impl Polled {
             *kept = self.page.load(register.into());
         }
         self.status = self.page.load(STATUS);
-        for at in [DOORBELL, STEPS_DONE, test_page::INJECT, test_page::CLEAR, MADE, TAKEN] {
+        for at in [
+            DOORBELL,
+            STEPS_DONE,
+            test_page::INJECT,
+            test_page::CLEAR,
+            MADE,
+            TAKEN,
+        ] {
             self.page.show(at, 0);
         }
         self.show_counters(device)?;
@@ -221,7 +228,11 @@ impl Polled {
         if cleared & MARK == 0 {
             // A step whose record the guest cannot have seen when it stored this is not cleared by it: rather one
             // interrupt too many than a sleeper that nobody wakes.
-            let step = if unseen { regs::IRQ_STATUS_STEP_DONE_MASK } else { 0 };
+            let step = if unseen {
+                regs::IRQ_STATUS_STEP_DONE_MASK
+            } else {
+                0
+            };
             store(IRQ_STATUS, cleared & !step)?;
             self.pending = cleared;
             self.acknowledged = true;
@@ -341,8 +352,8 @@ impl Polled {
         }
         let level = device.irq();
         // A fault that the handler cannot see, for it loads what it has just stored, is told once.
-        let again = std::mem::take(&mut self.acknowledged)
-            && cause & regs::IRQ_STATUS_STEP_DONE_MASK != 0;
+        let again =
+            std::mem::take(&mut self.acknowledged) && cause & regs::IRQ_STATUS_STEP_DONE_MASK != 0;
         if level && (!self.level || again) {
             self.wire.pulse();
         }

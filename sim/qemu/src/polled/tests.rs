@@ -301,7 +301,10 @@ fn a_counted_store_is_taken_when_its_consequences_are_shown() {
     guest.page.show(MADE, 8);
     assert!(guest.front.calls());
     guest.turn();
-    assert_eq!((guest.page.load(TAKEN), guest.load(regs::IRQ_STATUS)), (8, MARK));
+    assert_eq!(
+        (guest.page.load(TAKEN), guest.load(regs::IRQ_STATUS)),
+        (8, MARK)
+    );
 }
 
 #[test]
