@@ -109,6 +109,7 @@ impl Device {
         self.report.simulated_s = (self.before.1 + self.machine.wall_ns()) as f64 / 1e9;
         self.report.interrupts = front.interrupts();
         self.report.lost_stores = front.lost_stores();
+        self.report.awaited_stores = front.awaited_stores();
         self.report.stray_dma = self.machine.space.stray_count;
         self.report.strays = std::mem::take(&mut self.machine.space.strays);
         self.report

@@ -47,6 +47,11 @@ pub trait Front {
         0
     }
 
+    /// Stores after which the guest has waited until the device had seen them, where it does not always.
+    fn awaited_stores(&self) -> Option<u32> {
+        None
+    }
+
     /// Times that the interrupt was raised towards the guest.
     fn interrupts(&self) -> u64;
 }

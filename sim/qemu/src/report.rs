@@ -39,10 +39,12 @@ pub struct Report {
     pub strays: Vec<Stray>,
     /// Loads from the device's registers by the guest; 0 where they cannot be seen.
     pub register_reads: u64,
-    /// Stores to the device's registers by the guest.
+    /// Stores to the device's registers by the guest that the device has seen.
     pub register_writes: u64,
     /// Stores that are known to have been overwritten by the guest before the device saw them.
     pub lost_stores: u64,
+    /// Stores after which the guest has waited for the device; none where a store is a message, which always comes first.
+    pub awaited_stores: Option<u32>,
     /// Of the stores, those to the doorbell page.
     pub doorbell_writes: u64,
     /// Accesses that were not whole aligned words: answered with ones, or ignored.

@@ -423,6 +423,10 @@ impl Front for Polled {
         self.lost
     }
 
+    fn awaited_stores(&self) -> Option<u32> {
+        Some(self.made)
+    }
+
     fn interrupts(&self) -> u64 {
         self.wire.edges
     }

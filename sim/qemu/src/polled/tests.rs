@@ -305,6 +305,7 @@ fn a_counted_store_is_taken_when_its_consequences_are_shown() {
         (guest.page.load(TAKEN), guest.load(regs::IRQ_STATUS)),
         (8, MARK)
     );
+    assert_eq!(guest.end().awaited_stores, Some(8));
 }
 
 #[test]
