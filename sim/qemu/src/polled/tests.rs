@@ -164,6 +164,8 @@ fn the_same_store_again_is_found() {
     for round in 1..4 {
         guest.good_program();
         guest.until("the record", |guest| guest.word(RECORD) == 1);
+        // It was shown with this record, too; a stop does not clear it.
+        assert_eq!(guest.load(regs::STEPS_LO), if round == 3 { 2 } else { 1 });
         guest.until("the cause", |guest| guest.load(regs::IRQ_STATUS) & 1 == 1);
         guest.turn();
         guest.store(regs::IRQ_STATUS, 1);
