@@ -1,17 +1,9 @@
-"""What a guest boots with: an initramfs and a device tree."""
+"""What a guest boots with: an initramfs."""
 
 import gzip
 import os
 import stat
-import subprocess
 from pathlib import Path
-
-# Where Linux puts the first BAR of the only PCI device of QEMU's `virt`, and the GIC's number of its INTA.
-BAR = 0x10000000
-INTA_SPI = 4
-# Memory reserved for the accelerator.
-POOL = 0x50000000
-POOL_BYTES = 64 << 20
 
 
 class Initramfs:
@@ -71,33 +63,3 @@ def initramfs(path, root, programs, models):
         for file in sorted(os.listdir(folder)):
             archive.file(f"models/{name}/{file}", Path(folder) / file, 0o644)
     archive.write(path)
-
-
-def device_tree(path, root, qemu, pool):
-    """QEMU's own tree for the machine `qemu` (its arguments), with the accelerator and its memory added. `pool` is the
-    property that says how the memory is reserved: reusable or no-map."""
-    tree, blob = f"{path}.dts", f"{path}.virt"
-    machine = [f"{arg},dumpdtb={blob}" if before == "-M" else arg for before, arg in zip([""] + qemu, qemu)]
-    subprocess.run([f"{root}/bin/qemu-system-aarch64", *machine], check=True, capture_output=True)
-    dtc = f"{root}/bin/dtc"
-    subprocess.run([dtc, "-q", "-I", "dtb", "-O", "dts", blob, "-o", tree], check=True)
-    with open(tree, "a") as out:
-        out.write(f"""
-/ {{
-  reserved-memory {{
-    #address-cells = <2>; #size-cells = <2>; ranges;
-    pool: macromac@{POOL:x} {{
-      compatible = "shared-dma-pool";
-      reg = <0x0 {POOL:#x} 0x0 {POOL_BYTES:#x}>;
-      {pool};
-    }};
-  }};
-  macromac@{BAR:x} {{
-    compatible = "macromac,macromac-1.0";
-    reg = <0x0 {BAR:#x} 0x0 0x2000>;
-    interrupts = <0 {INTA_SPI} 4>;
-    memory-region = <&pool>;
-  }};
-}};
-""")
-    subprocess.run([dtc, "-q", "-I", "dts", "-O", "dtb", tree, "-o", path], check=True)

@@ -1,9 +1,6 @@
-//! The device's thread: the model, its clock, its interrupt line.
+//! The device's thread: the model and its clock.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, RecvError, TryRecvError};
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -13,7 +10,7 @@ use macromac_board::{BoardConfig, DdrRate};
 use macromac_driver::{DriverError, Profile};
 use macromac_format::regs;
 
-use crate::backend::Request;
+use crate::front::{Attended, Front};
 use crate::guest::GuestMemory;
 use crate::report::Report;
 use crate::test_page;
@@ -39,7 +36,6 @@ pub struct Device {
     profile: Profile,
     memory: Memory,
     machine: Machine<GuestMemory>,
-    line: Line,
     /// As last stored.
     attributes: u32,
     doorbell: u32,
@@ -53,35 +49,6 @@ pub struct Device {
     /// Clocks and time of models before the last reset.
     before: (u64, u64),
     report: Report,
-}
-
-/// The interrupt towards QEMU: a level, carried by an event that masks itself.
-#[derive(Default)]
-struct Line {
-    event: Option<File>,
-    masked: bool,
-    raised: u64,
-}
-
-impl Line {
-    fn follow(&mut self, level: bool) {
-        // An eventfd that nobody reads any more is no error of the device.
-        let Some(event) = &mut self.event else { return };
-        if level && !self.masked {
-            if event.write_all(&1u64.to_ne_bytes()).is_ok() {
-                self.masked = true;
-                self.raised += 1;
-            }
-        } else if !level && self.masked {
-            // A wire would have fallen with the level. What QEMU has not seen yet is taken back: it would reach a driver that
-            // has just switched the interrupt off, and that nothing makes touch a register again. What QEMU has seen, the
-            // access that made the level fall has acknowledged.
-            if event.read_exact(&mut [0; 8]).is_ok() {
-                self.masked = false;
-                self.raised -= 1;
-            }
-        }
-    }
 }
 
 fn config(profile: Profile, memory: Memory) -> BoardConfig {
@@ -100,7 +67,6 @@ impl Device {
             profile,
             memory,
             machine,
-            line: Line::default(),
             attributes: regs::AXI_ATTR_RESET,
             doorbell: 0,
             watchdog: 0,
@@ -116,34 +82,57 @@ impl Device {
         })
     }
 
-    /// Serves requests until all senders are gone; the clock runs in between while something can change.
-    pub fn serve(mut self, inbox: &Receiver<Request>) -> Report {
-        loop {
-            // With nothing to simulate, waiting costs nothing.
-            let request = if self.awake {
-                inbox.try_recv()
-            } else {
-                inbox.recv().map_err(|RecvError| TryRecvError::Disconnected)
-            };
-            match request {
-                Ok(request) => {
-                    let result = self.handle(request);
-                    self.note(result);
-                }
-                Err(TryRecvError::Empty) => {
-                    let result = self.advance();
-                    self.note(result);
-                }
-                Err(TryRecvError::Disconnected) => break,
-            }
-            self.line.follow(self.machine.irq());
-        }
+    /// Serves a guest until it is gone; the clock runs in between while something can change.
+    pub fn serve(mut self, front: &mut impl Front) -> Report {
+        while self.turn(front) {}
+        self.report(front)
+    }
+
+    /// One look at the guest, and some cycles; false: the guest is gone.
+    pub fn turn(&mut self, front: &mut impl Front) -> bool {
+        let result = match front.attend(self) {
+            Ok(Attended::Gone) => return false,
+            Ok(Attended::Nothing) if self.awake => self.advance(front),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.note(result);
+        let result = front.show(self);
+        self.note(result);
+        true
+    }
+
+    /// What was counted.
+    pub fn report(mut self, front: &impl Front) -> Report {
+        self.report.transport = front.transport();
         self.report.clocks = self.clocks();
         self.report.simulated_s = (self.before.1 + self.machine.wall_ns()) as f64 / 1e9;
-        self.report.interrupts = self.line.raised;
+        self.report.interrupts = front.interrupts();
+        self.report.lost_stores = front.lost_stores();
+        self.report.awaited_stores = front.awaited_stores();
         self.report.stray_dma = self.machine.space.stray_count;
         self.report.strays = std::mem::take(&mut self.machine.space.strays);
         self.report
+    }
+
+    /// Does the clock run?
+    pub fn awake(&self) -> bool {
+        self.awake
+    }
+
+    /// Has the simulation failed? Nothing is simulated any more then.
+    pub fn failed(&self) -> bool {
+        self.report.failure.is_some()
+    }
+
+    /// The interrupt line.
+    pub fn irq(&self) -> bool {
+        self.machine.irq()
+    }
+
+    /// The guest's memory.
+    pub fn memory(&mut self) -> &mut GuestMemory {
+        &mut self.machine.space
     }
 
     fn clocks(&self) -> u64 {
@@ -158,44 +147,10 @@ impl Device {
         }
     }
 
-    fn handle(&mut self, request: Request) -> Result<(), DriverError> {
-        match request {
-            Request::Load(offset, bytes, answer) => {
-                let begun = Instant::now();
-                let value = self.load(offset, bytes);
-                // Before the guest goes on: it may rely on a line that has fallen.
-                self.line.follow(self.machine.irq());
-                // QEMU may be gone already.
-                let _ = answer.send(*value.as_ref().unwrap_or(&u64::MAX));
-                let waited = begun.elapsed().as_secs_f64() * 1e3;
-                self.report.longest_load_ms = self.report.longest_load_ms.max(waited);
-                value.map(drop)
-            }
-            Request::Store(offset, bytes, value) => self.store(offset, bytes, value),
-            Request::Map(region) => {
-                self.machine.space.map(region);
-                Ok(())
-            }
-            Request::Unmap(address, answer) => {
-                self.machine.space.unmap(address);
-                let _ = answer.send(());
-                Ok(())
-            }
-            Request::Interrupt(event) => {
-                self.line.event = event;
-                self.line.masked = false;
-                Ok(())
-            }
-            Request::Mask(masked) => {
-                self.line.masked = masked;
-                Ok(())
-            }
-            Request::Reset(answer) => {
-                let result = self.power_on_reset();
-                let _ = answer.send(());
-                result
-            }
-        }
+    /// A load that the guest has waited for.
+    pub fn note_load(&mut self, waited: Duration) {
+        let longest = self.report.longest_load_ms.unwrap_or(0.0);
+        self.report.longest_load_ms = Some(longest.max(waited.as_secs_f64() * 1e3));
     }
 
     /// The words of an access, as offsets of registers; `None` if it is none of whole words.
@@ -204,21 +159,29 @@ impl Device {
         whole.then(|| (0..bytes as u64 / 4).map(move |word| offset + 4 * word))
     }
 
-    fn load(&mut self, offset: u64, bytes: usize) -> Result<u64, DriverError> {
+    /// A load of the guest; ones if it is none of whole words.
+    ///
+    /// # Errors
+    /// If the simulation fails, or has failed.
+    pub fn load(&mut self, offset: u64, bytes: usize) -> Result<u64, DriverError> {
         let Some(words) = Self::words(offset, bytes) else {
             self.report.odd_accesses += 1;
             return Ok(u64::MAX);
         };
         let mut value = 0;
         for (index, at) in words.enumerate() {
-            value |= u64::from(self.load_word(at)?) << (32 * index);
+            self.report.register_reads += u64::from(at < test_page::BASE);
+            value |= u64::from(self.peek(at)?) << (32 * index);
         }
         Ok(value)
     }
 
-    fn load_word(&mut self, at: u64) -> Result<u32, DriverError> {
+    /// What a load would give, without being one of the guest's.
+    ///
+    /// # Errors
+    /// If the simulation fails, or has failed.
+    pub fn peek(&mut self, at: u64) -> Result<u32, DriverError> {
         if at < test_page::BASE {
-            self.report.register_reads += 1;
             let value = self.machine.access(LiteRequest::Read(at as u16))?;
             if at == u64::from(regs::STATUS) && value & regs::STATUS_IDLE_MASK != 0 {
                 self.machine.check_idle()?;
@@ -234,7 +197,11 @@ impl Device {
         })
     }
 
-    fn store(&mut self, offset: u64, bytes: usize, value: u64) -> Result<(), DriverError> {
+    /// A store of the guest; nothing happens if it is none of whole words.
+    ///
+    /// # Errors
+    /// If the simulation fails, or has failed.
+    pub fn store(&mut self, offset: u64, bytes: usize, value: u64) -> Result<(), DriverError> {
         let Some(words) = Self::words(offset, bytes) else {
             self.report.odd_accesses += 1;
             return Ok(());
@@ -245,7 +212,11 @@ impl Device {
         Ok(())
     }
 
-    fn store_word(&mut self, at: u64, value: u32) -> Result<(), DriverError> {
+    /// A store of a word.
+    ///
+    /// # Errors
+    /// If the simulation fails, or has failed.
+    pub fn store_word(&mut self, at: u64, value: u32) -> Result<(), DriverError> {
         // Whatever it is, it may give the device something to do.
         self.wake();
         match at {
@@ -313,8 +284,12 @@ impl Device {
     }
 
     /// Some cycles; then decides whether any more are worth it.
-    fn advance(&mut self) -> Result<(), DriverError> {
-        self.machine.run(SLICE, |_| false)?;
+    ///
+    /// # Errors
+    /// If the simulation fails, or has failed.
+    pub fn advance(&mut self, front: &impl Front) -> Result<(), DriverError> {
+        let stop = |machine: &mut Machine<GuestMemory>| front.calls() || machine.space.holds();
+        self.machine.run(SLICE, stop)?;
         let beats = self.machine.beats_read().iter().sum::<u64>() + self.machine.beats_written();
         let now = self.machine.cycle();
         if beats != self.beats {
@@ -324,7 +299,7 @@ impl Device {
             self.awake = self.has_work(now - self.quiet_since)?;
             // Asking costs cycles, too: not after every slice of a long computation.
             if self.awake && self.machine.outstanding() == 0 && now - self.quiet_since < STUCK {
-                self.machine.run(QUIET, |_| false)?;
+                self.machine.run(QUIET, stop)?;
             }
         }
         Ok(())
@@ -350,7 +325,11 @@ impl Device {
         Ok(released && (self.watchdog != 0 || quiet < STUCK))
     }
 
-    fn power_on_reset(&mut self) -> Result<(), DriverError> {
+    /// Power-on reset; the guest's memory stays.
+    ///
+    /// # Errors
+    /// If there is no such device, or it breaks a rule in reset.
+    pub fn power_on_reset(&mut self) -> Result<(), DriverError> {
         // QEMU resets before the guest's first access, too.
         if self.report.register_writes == 0 {
             return Ok(());

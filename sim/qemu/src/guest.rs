@@ -38,6 +38,9 @@ pub struct GuestMemory {
     bytes: u64,
     /// The region that holds the window, and where in it the window begins.
     region: Option<(Region, usize)>,
+    /// Where the guest shall not see beats yet, and the last beat that went there.
+    curtain: Option<u64>,
+    behind: Option<Beat>,
     /// Bursts that went elsewhere.
     pub stray_count: u64,
     /// The first few of them.
@@ -51,6 +54,8 @@ impl GuestMemory {
             first,
             bytes,
             region: None,
+            curtain: None,
+            behind: None,
             stray_count: 0,
             strays: Vec::new(),
         }
@@ -67,6 +72,40 @@ impl GuestMemory {
     /// Forgets a region that begins at this address.
     pub fn unmap(&mut self, address: u64) {
         self.region.take_if(|(region, _)| region.address == address);
+    }
+
+    /// Keeps back what the device writes to the beat at this physical address, until it is taken and
+    /// [released](Self::release).
+    pub fn hold(&mut self, address: u64) {
+        self.curtain = address.checked_sub(self.first);
+        self.behind = None;
+    }
+
+    /// Is a beat kept back?
+    pub fn holds(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    /// The last beat that was kept back; the next one is kept back, too.
+    pub fn take_held(&mut self) -> Option<Beat> {
+        self.behind.take()
+    }
+
+    /// Lets the guest see a beat that was kept back.
+    pub fn release(&mut self, beat: &Beat) {
+        if let Some(at) = self.curtain {
+            self.put(Cursor::new(at), beat);
+        }
+    }
+
+    fn put(&mut self, cursor: Cursor, beat: &Beat) {
+        let word = |low: usize| u64::from(beat[low]) | u64::from(beat[low + 1]) << 32;
+        if let Some([low, high]) = self.halves(cursor) {
+            // A beat is one transfer on the bus. Here it is two: who sees the first half (of a completion record: the
+            // progress) must find the second (the status).
+            high.store(word(2), Ordering::Release);
+            low.store(word(0), Ordering::Release);
+        }
     }
 
     /// The two halves of a beat in the guest's memory, lower one first.
@@ -135,12 +174,10 @@ impl Space for GuestMemory {
 
     fn store(&mut self, cursor: Cursor, beat: &Beat, _strobe: u16) {
         // The slave has seen that beats are whole.
-        let word = |low: usize| u64::from(beat[low]) | u64::from(beat[low + 1]) << 32;
-        if let Some([low, high]) = self.halves(cursor) {
-            // A beat is one transfer on the bus. Here it is two: who sees the first half (of a completion record: the
-            // progress) must find the second (the status).
-            high.store(word(2), Ordering::Release);
-            low.store(word(0), Ordering::Release);
+        if self.curtain == Some(cursor.at()) {
+            self.behind = Some(*beat);
+        } else {
+            self.put(cursor, beat);
         }
     }
 }
@@ -206,6 +243,30 @@ mod tests {
         assert!(matches!(find(&mut memory, FIRST, 16), Found::At(..)));
         memory.unmap(FIRST - 0x1000);
         assert_eq!(find(&mut memory, FIRST, 16), Found::Refused);
+    }
+
+    #[test]
+    fn what_is_held_back_is_seen_when_it_is_released() {
+        let mut memory = memory();
+        let Found::At(cursor, _) = find(&mut memory, FIRST + 0x40, 32) else {
+            panic!("a beat of the window was refused");
+        };
+        let seen = |memory: &GuestMemory, at| memory.beat(Cursor::new(at));
+        memory.hold(FIRST + 0x40);
+        assert!(!memory.holds());
+        memory.store(cursor, &[1, 2, 3, 4], 0xFFFF);
+        memory.store(cursor, &[5, 6, 7, 8], 0xFFFF);
+        memory.store(Cursor::new(0x50), &[9, 9, 9, 9], 0xFFFF);
+        assert!(memory.holds());
+        assert_eq!(seen(&memory, 0x40), [0; 4]);
+        assert_eq!(seen(&memory, 0x50), [9; 4]);
+        let beat = memory.take_held().unwrap();
+        // One that comes now is another.
+        memory.store(cursor, &[7, 7, 7, 7], 0xFFFF);
+        memory.release(&beat);
+        assert_eq!(seen(&memory, 0x40), [5, 6, 7, 8]);
+        assert_eq!(memory.take_held(), Some([7; 4]));
+        assert!(!memory.holds());
     }
 
     #[test]

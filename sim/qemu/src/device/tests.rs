@@ -6,20 +6,19 @@ use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use macromac_format::descriptor::{Descriptor, FLAG_INTERRUPT};
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::*;
+use crate::backend::Request;
 use crate::guest::Region;
+use crate::testing::{self, BYTES};
+use crate::vfio::Vfio;
 
 const FIRST: u64 = 0x5000_0000;
-const BYTES: u64 = 0x10000;
-const RECORD: u64 = FIRST;
-const RING: u64 = FIRST + 0x1000;
-const X: u64 = FIRST + 0x2000;
-const Y: u64 = FIRST + 0x3000;
-const WEIGHTS: u64 = FIRST + 0x4000;
+const RECORD: u64 = FIRST + testing::RECORD;
+const Y: u64 = FIRST + testing::Y;
+const WEIGHTS: u64 = FIRST + testing::WEIGHTS;
 
 /// A guest: its memory, its event, and the way to the device.
 struct Guest {
@@ -41,7 +40,7 @@ impl Guest {
         let thread = std::thread::spawn(move || {
             Device::new(profile, Memory::Ideal, (FIRST, BYTES))
                 .unwrap()
-                .serve(&inbox)
+                .serve(&mut Vfio::new(inbox))
         });
         let event = File::from(eventfd(0, EventfdFlags::NONBLOCK).unwrap());
         let guest = Self {
@@ -93,45 +92,9 @@ impl Guest {
         unsafe { self.memory.add(at).cast::<u32>().read_volatile() }
     }
 
-    /// A step of one group and one tile row: weights c + p, activations all 2. The weights of port 3 lie at `last`.
+    /// A step; the weights of port 3 lie at `last`.
     fn program(&self, last: u64) {
-        let mut weights = [
-            WEIGHTS,
-            WEIGHTS + 0x1000,
-            WEIGHTS + 0x2000,
-            WEIGHTS + 0x3000,
-        ];
-        for (port, address) in weights.iter().enumerate() {
-            let mut block = [0; 288];
-            block[..16].copy_from_slice(&[0x00, 0x3C].repeat(8));
-            let word: u32 = (0..8).map(|c| (c + port as u32) << (4 * c)).sum();
-            block[32..].copy_from_slice(&word.to_le_bytes().repeat(64));
-            self.write(*address, &block);
-        }
-        weights[3] = last;
-        self.write(X, &2f32.to_le_bytes().repeat(64));
-        let descriptor = Descriptor {
-            macro_strips: 18,
-            flags: FLAG_INTERRUPT,
-            groups: 1,
-            tile_rows: 1,
-            report_tile_rows: 0,
-            vectors: 1,
-            activations: X,
-            results: Y,
-            weights,
-        };
-        self.write(RING, &descriptor.encode());
-        self.write(RECORD, &[0; 16]);
-        for (register, value) in [
-            (regs::RING_BASE_LO, RING as u32),
-            (regs::RING_STEPS, 1),
-            (regs::COMPLETION_LO, RECORD as u32),
-            (regs::AXI_ATTR, 0x2F23),
-            (regs::IRQ_ENABLE, 3),
-            (regs::CTRL, regs::CTRL_START_MASK),
-            (regs::DOORBELL, 1),
-        ] {
+        for (register, value) in testing::program(FIRST, last, |at, bytes| self.write(at, bytes)) {
             self.store(register, value);
         }
     }
@@ -163,12 +126,8 @@ fn a_step_computes_in_the_guests_memory_and_the_clock_stops() {
         guest.program(WEIGHTS + 0x3000);
         guest.until("the record", || guest.word(RECORD) == 1);
         for row in 0..32 {
-            let expected = ((row % 8 + row / 8) * 128) as f32;
-            assert_eq!(
-                f32::from_bits(guest.word(Y + 4 * row)),
-                expected,
-                "row {row}"
-            );
+            let found = f32::from_bits(guest.word(Y + 4 * row));
+            assert_eq!(found, testing::expected(row), "row {row}");
         }
         guest.until("the interrupt", || guest.raised());
         guest.until("the end of the clock", || guest.page(test_page::AWAKE) == 0);
