@@ -144,14 +144,14 @@ impl<'a> Work<'a> {
             &job.options,
             &job.ends,
             &mut |event| {
+                if let Event::Prompt(fed) = event {
+                    self.took.computed = fed - *self.reused.get_or_insert(fed);
+                }
                 if job.is_gone() || shared.cancelled() {
                     return Ok(Go::Stop);
                 }
                 match event {
-                    Event::Prompt(fed) => {
-                        self.took.computed = fed - *self.reused.get_or_insert(fed);
-                        Ok(Go::On)
-                    }
+                    Event::Prompt(_) => Ok(Go::On),
                     Event::Token(chosen) => self.token(chosen),
                 }
             },
