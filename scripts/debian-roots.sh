@@ -26,6 +26,7 @@ debian_host() {
 }
 
 # apt_root DIR ARCH SUITE...: a package database of its own for ARCH, under $root/apt/DIR; false if it cannot be had.
+# Of other than Debian's binary packages if the caller sets mirror, key, kind or components.
 apt_root() {
   local dir=$root/apt/$1 arch=$2 suite uri
   shift 2
@@ -34,7 +35,7 @@ apt_root() {
   for suite in "$@"; do
     uri=$mirror
     [[ $suite = *-security ]] && uri=${security:-$mirror}
-    echo "deb [arch=$arch signed-by=$key] $uri $suite main"
+    echo "${kind:-deb} [arch=$arch signed-by=$key] $uri $suite ${components:-main}"
   done >"$dir/etc/apt/sources.list"
   cat >"$dir/apt.conf" <<CONF
 Dir::Etc "$dir/etc/apt"; Dir::Etc::sourcelist "$dir/etc/apt/sources.list"; Dir::Etc::sourceparts "$dir/etc/apt/sources.list.d";

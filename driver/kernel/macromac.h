@@ -6,6 +6,7 @@
  *	mmap_lock (the caller's, in faults and mmap)
  *	macromac_file.lock	a file's buffers against a load that names them
  *	macromac.lock		the device: owner, program, control page
+ *	macromac.files_lock	list of open files
  *	macromac.state		owner and gone, for those who only look: faults, doorbells
  *	macromac.buffers_lock	list of all buffers
  *	macromac.irq_lock	interrupt enable, the completion record, gone for sleepers
@@ -140,6 +141,7 @@ struct macromac_counts {
  * @dead: it did not answer a reset
  * @owner: who has loaded a program
  * @program: what is loaded
+ * @files_lock: protects @files. Not @lock: whoever opens holds up all who open a misc device
  * @files: open files
  * @buffers_lock: protects @buffers
  * @buffers: all buffers that have memory
@@ -190,6 +192,8 @@ struct macromac {
 	bool dead;
 	struct macromac_file *owner;
 	struct macromac_program *program;
+	/* list of open files */
+	struct mutex files_lock;
 	struct list_head files;
 	/* @buffers */
 	struct mutex buffers_lock;

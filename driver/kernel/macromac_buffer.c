@@ -17,6 +17,24 @@
 /* Cache maintenance of so much takes some hundred microseconds. */
 #define SYNC_CHUNK	SZ_1M
 
+/* 64 bit: for a buffer's size, and for the handle above it. */
+static_assert(sizeof(size_t) == sizeof(u64));
+
+/*
+ * Counts memory before it is taken: what is refused is never counted, so nobody else is refused
+ * for it.
+ */
+static bool macromac_memory_claim(struct macromac *mm, u64 bytes)
+{
+	s64 used = atomic64_read(&mm->memory_used);
+
+	do {
+		if (used + bytes > mm->memory_limit)
+			return false;
+	} while (!atomic64_try_cmpxchg(&mm->memory_used, &used, used + bytes));
+	return true;
+}
+
 static bool macromac_in_region(struct macromac *mm, const struct macromac_memory *memory)
 {
 	u64 start = PFN_PHYS(memory->pfn);
@@ -98,10 +116,8 @@ int macromac_memory_alloc(struct macromac *mm, struct macromac_memory *memory, u
 
 	memset(memory, 0, sizeof(*memory));
 	bytes = PAGE_ALIGN(bytes);
-	if (atomic64_add_return(bytes, &mm->memory_used) > mm->memory_limit) {
-		err = -ENOMEM;
-		goto unused;
-	}
+	if (!macromac_memory_claim(mm, bytes))
+		return -ENOMEM;
 	memory->bytes = bytes;
 	if (uncached || mm->uncached_pool)
 		err = macromac_alloc_uncached(mm, memory);
@@ -252,7 +268,11 @@ int macromac_buffer_create(struct macromac_file *file, struct macromac_buffer_cr
 	atomic_inc(&mm->counts.buffers);
 
 	arg->bytes = buffer->memory.bytes;
-	mutex_lock(&file->lock);
+	/* A load that reads slow memory may hold it for long. */
+	if (mutex_lock_killable(&file->lock)) {
+		macromac_buffer_put(buffer);
+		return -EINTR;
+	}
 	/*
 	 * Once given out, another thread can free the buffer: it is not to be looked at any
 	 * more.
@@ -286,7 +306,8 @@ int macromac_buffer_free(struct macromac_file *file, const struct macromac_buffe
 	struct macromac_buffer *buffer;
 	int err = 0;
 
-	mutex_lock(&file->lock);
+	if (mutex_lock_killable(&file->lock))
+		return -EINTR;
 	buffer = xa_load(&file->handles, arg->handle);
 	if (!buffer) {
 		err = -ENOENT;

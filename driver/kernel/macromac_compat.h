@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What differs between the kernels that the module builds against: 5.15 to 6.12. */
+/* What differs between the kernels that the module builds against: 5.10 to 6.12. */
 #ifndef MACROMAC_COMPAT_H
 #define MACROMAC_COMPAT_H
 

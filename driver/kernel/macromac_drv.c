@@ -57,6 +57,7 @@ static struct macromac *macromac_alloc(struct device *dev)
 	mm->dev = dev;
 	mutex_init(&mm->lock);
 	init_rwsem(&mm->state);
+	mutex_init(&mm->files_lock);
 	INIT_LIST_HEAD(&mm->files);
 	mutex_init(&mm->buffers_lock);
 	INIT_LIST_HEAD(&mm->buffers);
@@ -231,10 +232,11 @@ static int macromac_register(struct macromac *mm)
 	return 0;
 }
 
-/* Awake until it is bound anew; what is left to do touches registers. */
+/* Awake until it is bound anew; what is left to do touches registers, if its clock runs. */
 static void macromac_sleepless(struct macromac *mm)
 {
-	pm_runtime_get_sync(mm->dev);
+	if (pm_runtime_get_sync(mm->dev) < 0)
+		WRITE_ONCE(mm->dead, true);
 	pm_runtime_dont_use_autosuspend(mm->dev);
 	pm_runtime_disable(mm->dev);
 	pm_runtime_put_noidle(mm->dev);
@@ -282,15 +284,10 @@ static int macromac_probe(struct platform_device *pdev)
 	return 0;
 }
 
-static MACROMAC_REMOVE_TYPE macromac_remove(struct platform_device *pdev)
+/* Nobody uses the device from now on: it rests, and every call gives ENODEV. */
+static void macromac_retire(struct macromac *mm)
 {
-	struct macromac *mm = platform_get_drvdata(pdev);
 	struct macromac_file *file;
-
-	macromac_debugfs_remove(mm);
-	/* No open from now on. */
-	misc_deregister(&mm->misc);
-	ida_free(&macromac_ids, mm->id);
 
 	mutex_lock(&mm->lock);
 	/* Sleepers first, so that they are told of this and not of the lost program. */
@@ -302,9 +299,23 @@ static MACROMAC_REMOVE_TYPE macromac_remove(struct platform_device *pdev)
 	down_write(&mm->state);
 	mm->gone = true;
 	up_write(&mm->state);
+	mutex_lock(&mm->files_lock);
 	list_for_each_entry(file, &mm->files, all)
 		macromac_unmap_all(file);
+	mutex_unlock(&mm->files_lock);
 	mutex_unlock(&mm->lock);
+}
+
+static MACROMAC_REMOVE_TYPE macromac_remove(struct platform_device *pdev)
+{
+	struct macromac *mm = platform_get_drvdata(pdev);
+
+	macromac_debugfs_remove(mm);
+	/* No open from now on. */
+	misc_deregister(&mm->misc);
+	ida_free(&macromac_ids, mm->id);
+
+	macromac_retire(mm);
 	macromac_buffers_unplug(mm);
 	macromac_sleepless(mm);
 	return MACROMAC_REMOVE_RESULT;
@@ -312,12 +323,11 @@ static MACROMAC_REMOVE_TYPE macromac_remove(struct platform_device *pdev)
 
 static void macromac_shutdown(struct platform_device *pdev)
 {
-	struct macromac *mm = platform_get_drvdata(pdev);
-
-	/* The next kernel must not find a device that writes to its memory. */
-	mutex_lock(&mm->lock);
-	macromac_program_halt(mm);
-	mutex_unlock(&mm->lock);
+	/*
+	 * The next kernel must not find a device that writes to its memory, and processes may
+	 * still run.
+	 */
+	macromac_retire(platform_get_drvdata(pdev));
 }
 
 static int macromac_runtime_suspend(struct device *dev)

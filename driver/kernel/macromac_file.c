@@ -3,6 +3,7 @@
 #include <linux/clk.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -22,9 +23,9 @@ static int macromac_open(struct inode *inode, struct file *filp)
 	file->next_handle = 1;
 	mutex_init(&file->lock);
 	xa_init(&file->handles);
-	mutex_lock(&mm->lock);
+	mutex_lock(&mm->files_lock);
 	list_add(&file->all, &mm->files);
-	mutex_unlock(&mm->lock);
+	mutex_unlock(&mm->files_lock);
 	filp->private_data = file;
 	return 0;
 }
@@ -37,9 +38,9 @@ static int macromac_release(struct inode *inode, struct file *filp)
 	/* No memory is given back before the device has come to rest. */
 	macromac_program_close(file);
 	macromac_buffers_close(file);
-	mutex_lock(&mm->lock);
+	mutex_lock(&mm->files_lock);
 	list_del(&file->all);
-	mutex_unlock(&mm->lock);
+	mutex_unlock(&mm->files_lock);
 	kfree(file);
 	macromac_put(mm);
 	return 0;
@@ -189,6 +190,7 @@ static long macromac_ioctl(struct file *filp, unsigned int command, unsigned lon
 
 	if (_IOC_TYPE(command) != MACROMAC_IOC_MAGIC || number >= ARRAY_SIZE(macromac_commands))
 		return -ENOTTY;
+	number = array_index_nospec(number, ARRAY_SIZE(macromac_commands));
 	known = macromac_commands[number];
 	if (_IOC_DIR(command) != _IOC_DIR(known))
 		return -ENOTTY;

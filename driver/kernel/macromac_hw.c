@@ -169,12 +169,15 @@ int macromac_hw_start(struct macromac *mm, const struct macromac_program *progra
 	return 0;
 }
 
-/* Polls STATUS; -ENXIO: nothing answers, -ETIMEDOUT: none of @bits rises. */
+/*
+ * Polls STATUS, for a millisecond at least: no time would mean for ever. -ENXIO: nothing answers,
+ * -ETIMEDOUT: none of @bits rises.
+ */
 static int macromac_hw_until(struct macromac *mm, u32 bits, unsigned int ms, u32 *status)
 {
 	int err = readl_poll_timeout(mm->regs + MACROMAC_STATUS, *status,
 				     *status == MACROMAC_NO_ANSWER || (*status & bits), 20,
-				     (u64)ms * USEC_PER_MSEC);
+				     (u64)max(ms, 1U) * USEC_PER_MSEC);
 
 	if (!err && *status == MACROMAC_NO_ANSWER)
 		return -ENXIO;

@@ -81,7 +81,11 @@ static vm_fault_t macromac_buffer_fault(struct vm_fault *vmf)
 	unsigned long at;
 
 	down_read(&mm->state);
-	if (buffer->memory.cpu && page < PHYS_PFN(buffer->memory.bytes)) {
+	/*
+	 * Not by its memory alone: that goes after the mappings, and a page could come between
+	 * the two.
+	 */
+	if (!mm->gone && buffer->memory.cpu && page < PHYS_PFN(buffer->memory.bytes)) {
 		/* Unsigned, so it may wrap on the way to the right page. */
 		unsigned long first = buffer->memory.pfn + page - PHYS_PFN(address - start);
 

@@ -124,7 +124,9 @@ static int macromac_build(struct macromac_file *file, struct macromac_program_lo
 	program->descriptors = kvmalloc_array(arg->step_count, sizeof(*program->descriptors),
 					      GFP_KERNEL_ACCOUNT);
 
-	mutex_lock(&file->lock);
+	*built = program;
+	if (mutex_lock_killable(&file->lock))
+		return -EINTR;
 	program->buffers = kvmalloc_array(file->count + 1, sizeof(*program->buffers),
 					  GFP_KERNEL_ACCOUNT);
 	if (program->buffers && program->descriptors)
@@ -132,7 +134,6 @@ static int macromac_build(struct macromac_file *file, struct macromac_program_lo
 	else
 		err = -ENOMEM;
 	mutex_unlock(&file->lock);
-	*built = program;
 	return err;
 }
 
@@ -348,6 +349,17 @@ void macromac_program_close(struct macromac_file *file)
 {
 	struct macromac *mm = file->mm;
 
+	bool mine;
+
+	/*
+	 * No call of this file is under way, so it cannot become the owner; and who is none has
+	 * not to wait for the device. While the device goes, its mappings may be worked on.
+	 */
+	down_read(&mm->state);
+	mine = mm->owner == file || mm->unplugged;
+	up_read(&mm->state);
+	if (!mine)
+		return;
 	mutex_lock(&mm->lock);
 	if (mm->owner == file)
 		macromac_program_halt(mm);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Every call's structure: sizes, padding, pointers; query and buffers. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -268,6 +270,32 @@ static int memory_comes_back(void)
 	return PASS;
 }
 
+/* Somebody who asks for more than there is, all the time, takes it from nobody. */
+static int a_refused_buffer_takes_nothing(void)
+{
+	struct macromac_buffer_create made;
+	struct macromac_query query;
+	int fd = device_open(), err = 0;
+	int64_t end;
+	pid_t child;
+
+	EQUAL(query_of(fd, &query), 0);
+	child = fork();
+	if (!child)
+		for (alarm(60);;)
+			create(fd, MACROMAC_WEIGHTS, query.buffer_bytes_left + (64 << 20), &made);
+	CHECK(child > 0);
+	for (end = now() + 10 * SECOND; !err && now() < end;) {
+		err = create(fd, MACROMAC_RESULTS, PAGE, &made);
+		if (!err)
+			err = release(fd, made.handle);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	EQUAL(err, 0);
+	return PASS;
+}
+
 static int sync_takes_what_lies_inside(void)
 {
 	struct macromac_buffer_create made;
@@ -308,6 +336,7 @@ const struct test call_tests[] = {
 	{ "handles are never given out twice", handles_are_never_given_out_twice },
 	{ "handles belong to their file", handles_belong_to_their_file },
 	{ "memory comes back", memory_comes_back },
+	{ "a refused buffer takes nothing", a_refused_buffer_takes_nothing },
 	{ "sync takes what lies inside", sync_takes_what_lies_inside },
 	{ }
 };

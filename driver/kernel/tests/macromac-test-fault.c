@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A device that halts, and the module that loses it. */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -175,7 +178,115 @@ static int unbound_while_in_use(void)
 	return PASS;
 }
 
+#define MORE	24
+
+/* Touches a buffer all the time; when told to end: is any page of it still there? */
+static int touch_until(const volatile uint8_t *at, size_t bytes, int told)
+{
+	bool left = false;
+	char byte;
+
+	do
+		for (size_t i = 0; i < bytes; i += 64 * PAGE)
+			readable(at + i);
+	while (read(told, &byte, 1) != 1);
+	for (size_t i = 0; i < bytes; i += PAGE)
+		left |= readable(at + i);
+	return left;
+}
+
+/*
+ * A page that is touched while the driver goes must not come back: its memory will be somebody else's. Buffers made later
+ * go first, so the one that is touched stays in danger while they do.
+ */
+static int no_page_comes_while_it_is_unbound(void)
+{
+	struct macromac_buffer_create made, more;
+	char name[256];
+
+	if (!device_name(name, sizeof(name)) || access(DRIVER "unbind", W_OK))
+		return skip("cannot unbind");
+	for (int i = 0; i < 5; i++) {
+		int fd = device_open(), told[2], status;
+		uint8_t *at;
+		pid_t child;
+
+		EQUAL(create(fd, MACROMAC_WEIGHTS, 4 << 20, &made), 0);
+		at = map(fd, made.mmap_offset, made.bytes, PROT_READ | PROT_WRITE);
+		CHECK(at && !pipe2(told, O_NONBLOCK));
+		for (int j = 0; j < MORE; j++)
+			EQUAL(create(fd, MACROMAC_WEIGHTS, 1 << 20, &more), 0);
+		child = fork();
+		if (!child)
+			_exit(touch_until(at, made.bytes, told[0]));
+		CHECK(child > 0);
+		usleep(20000);
+		CHECK(write_text(DRIVER "unbind", name));
+		EQUAL(write(told[1], "", 1), 1);
+		CHECK(waitpid(child, &status, 0) == child);
+		CHECK(write_text(DRIVER "bind", name));
+		EQUAL(status, 0);
+		munmap(at, made.bytes);
+		close(fd);
+		close(told[0]);
+		close(told[1]);
+	}
+	return PASS;
+}
+
+/* Opens, owns and closes the device while it is there, with the step of a rig that was open before. */
+static int come_and_go(const struct rig *like, int told)
+{
+	struct macromac_program_load arg;
+	struct macromac_buffer_create made;
+	char byte;
+
+	do {
+		int fd = device_open();
+
+		if (fd < 0)
+			continue;
+		/* Handles count from one in each file; nothing is mapped, so nothing gives SIGBUS. */
+		if (!create(fd, MACROMAC_WEIGHTS, like->weights.bytes, &made) &&
+		    !create(fd, MACROMAC_ACTIVATIONS, like->activations.bytes, &made) &&
+		    !create(fd, MACROMAC_RESULTS, like->results.bytes, &made) && !load(fd, &like->step, 1, &arg))
+			run(fd, 1U << 30);
+		close(fd);
+	} while (read(told, &byte, 1) != 1);
+	return 0;
+}
+
+/* Who closes a file may meet the unbinding that takes its program away; a kernel with KASAN sees more of this. */
+static int files_close_while_it_is_unbound(void)
+{
+	int told[2], status, failed = 0;
+	struct rig rig;
+	char name[256];
+
+	if (!device_name(name, sizeof(name)) || access(DRIVER "unbind", W_OK))
+		return skip("cannot unbind");
+	EQUAL(rig_open(&rig), 0);
+	rig_close(&rig);
+	CHECK(!pipe2(told, O_NONBLOCK));
+	for (int i = 0; i < 2; i++)
+		if (!fork())
+			_exit(come_and_go(&rig, told[0]));
+	for (int i = 0; i < 15; i++) {
+		usleep(5000 * (i % 6));
+		failed += !write_text(DRIVER "unbind", name) + !write_text(DRIVER "bind", name);
+	}
+	EQUAL(write(told[1], "..", 2), 2);
+	while (wait(&status) > 0)
+		failed += status != 0;
+	EQUAL(failed, 0);
+	EQUAL(rig_open(&rig), 0);
+	EQUAL(rig_compute(&rig), 0);
+	return PASS;
+}
+
 const struct test unbind_tests[] = {
+	{ "files close while it is unbound", files_close_while_it_is_unbound },
+	{ "no page comes while it is unbound", no_page_comes_while_it_is_unbound },
 	{ "unbound while in use", unbound_while_in_use },
 	{ }
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Who owns the device, and what is left of an owner that is gone. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -258,6 +259,67 @@ static int unload_does_not_wait_for_ever(void)
 	return PASS;
 }
 
+static void *unload_slowly(void *data)
+{
+	struct rig *rig = data;
+
+	return (void *)(intptr_t)unload(rig->fd);
+}
+
+/* All who open a misc device wait for one that does not come back from its open(); who closes may be exiting. */
+static int others_do_not_wait_for_the_device(void)
+{
+	struct macromac_program_load arg;
+	struct macromac_query query;
+	char before[16], last[16];
+	pthread_t thread;
+	struct rig rig;
+	int64_t took;
+	void *err;
+	int fd;
+
+	if (!set_stop_ms("3000", before))
+		return skip("cannot set stop_ms");
+	EQUAL(rig_open(&rig), 0);
+	EQUAL(load(rig.fd, &rig.step, 1, &arg), 0);
+	EQUAL(run(rig.fd, FOR_EVER), 0);
+	took = now();
+	CHECK(!pthread_create(&thread, NULL, unload_slowly, &rig));
+	usleep(300000);
+	fd = device_open();
+	EQUAL(query_of(fd, &query), 0);
+	close(fd);
+	took = now() - took;
+	pthread_join(thread, &err);
+	CHECK(set_stop_ms(before, last));
+	EQUAL((intptr_t)err, 0);
+	CHECK(took < 2 * SECOND);
+	return PASS;
+}
+
+/* No time to stop is the shortest time, not an unlimited one. */
+static int no_time_to_stop_is_short(void)
+{
+	struct macromac_program_load arg;
+	char before[16], last[16];
+	struct rig rig;
+	int64_t start;
+	int err;
+
+	if (!set_stop_ms("0", before))
+		return skip("cannot set stop_ms");
+	EQUAL(rig_open(&rig), 0);
+	EQUAL(load(rig.fd, &rig.step, 1, &arg), 0);
+	EQUAL(run(rig.fd, FOR_EVER), 0);
+	start = now();
+	err = unload(rig.fd);
+	CHECK(set_stop_ms(before, last));
+	EQUAL(err, 0);
+	CHECK(now() - start < 20 * SECOND);
+	EQUAL(rig_compute(&rig), 0);
+	return PASS;
+}
+
 const struct test owner_tests[] = {
 	{ "others may look but not touch", others_may_look_but_not_touch },
 	{ "the device passes on", the_device_passes_on },
@@ -269,5 +331,7 @@ const struct test owner_tests[] = {
 	{ "kill -9 in the midst, 20 times", kill_in_the_midst },
 	{ "reset while it runs", reset_while_it_runs },
 	{ "unload does not wait for ever", unload_does_not_wait_for_ever },
+	{ "others do not wait for the device", others_do_not_wait_for_the_device },
+	{ "no time to stop is short", no_time_to_stop_is_short },
 	{ }
 };

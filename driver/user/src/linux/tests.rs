@@ -13,6 +13,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::io::Errno;
 
 use super::kernel::{Kernel, Request};
+use super::order::now_ns;
 use super::{LinuxPlatform, uapi};
 use crate::{
     Accelerator, BufferId, BufferUse, Device, DeviceFault, DriverError, PassShape, PassWeights,
@@ -28,6 +29,10 @@ struct State {
     /// Answer of the next program load.
     load: Option<(Errno, [u32; 3])>,
     wait: Option<Errno>,
+    /// So many waits are ended by a signal before that.
+    signals: u32,
+    /// Deadlines and rows of the waits.
+    deadlines: Vec<(i64, u32)>,
     fault: uapi::macromac_fault,
     no_memory: bool,
     synced: Vec<(u32, u64, u64, u32)>,
@@ -72,6 +77,8 @@ impl Fake {
                 buffers: 0,
                 load: None,
                 wait: None,
+                signals: 0,
+                deadlines: Vec::new(),
                 fault: Default::default(),
                 no_memory: false,
                 synced: Vec::new(),
@@ -146,6 +153,12 @@ impl Kernel for Fake {
                 // SAFETY: as above.
                 let wait: &mut uapi::macromac_wait = unsafe { &mut *argument.cast() };
                 let at = u64::from(uapi::MACROMAC_MMAP_COMPLETION);
+                state.deadlines.push((wait.deadline_ns, wait.rows));
+                if state.signals > 0 {
+                    // The kernel gives no outputs with it.
+                    state.signals -= 1;
+                    return Err(Errno::INTR.into());
+                }
                 match state.wait {
                     Some(error) => {
                         wait.steps_done = self.word(at).load(Ordering::Acquire);
@@ -431,6 +444,131 @@ fn waits_end_by_the_record_by_the_kernel_by_time_or_by_a_fault() {
         platform.completion().steps_done,
         0,
         "the page is not there after a reset"
+    );
+}
+
+/// A program of one step, loaded.
+fn loaded(fake: &Fake) -> LinuxPlatform<Fake> {
+    let mut platform = fake.platform();
+    let [weights, x, y] = buffers(&mut platform);
+    platform.load_program(&[one_step(weights, x, y)]).unwrap();
+    platform
+}
+
+#[test]
+fn a_signal_does_not_move_the_deadline() {
+    let fake = Fake::new(true);
+    let mut platform = loaded(&fake);
+    fake.state.borrow_mut().signals = 3;
+    let begun = now_ns();
+    let second = Duration::from_secs(1);
+    assert_eq!(platform.wait(2, u32::MAX, second).unwrap().steps_done, 2);
+    let after = now_ns();
+    let deadlines = fake.state.borrow().deadlines.clone();
+    // Three that a signal ended, and the one that brought the step; all until the same moment.
+    assert_eq!(deadlines.len(), 4, "{deadlines:?}");
+    assert!(
+        deadlines.iter().all(|d| *d == deadlines[0]),
+        "{deadlines:?}"
+    );
+    let (deadline, rows) = deadlines[0];
+    assert_eq!(rows, u32::MAX);
+    assert!(begun < deadline && deadline <= after + 1_000_000_000);
+}
+
+#[test]
+fn signals_without_end_do_not_outlast_the_deadline() {
+    let fake = Fake::new(true);
+    let mut platform = loaded(&fake);
+    fake.record(1, 32, 0);
+    fake.state.borrow_mut().signals = u32::MAX;
+    // What the error tells is the record's, for such a wait has no outputs.
+    match platform.wait(3, u32::MAX, Duration::from_millis(5)) {
+        Err(DriverError::Timeout {
+            steps_done: 1,
+            rows_done: 32,
+            ..
+        }) => {}
+        other => panic!("expected a timeout, found {other:?}"),
+    }
+}
+
+#[test]
+fn a_wait_for_rows_looks_often_and_ends_by_the_deadline() {
+    let fake = Fake::new(true);
+    let mut platform = loaded(&fake);
+    fake.state.borrow_mut().wait = Some(Errno::TIMEDOUT);
+    let begun = now_ns();
+    let limit = Duration::from_millis(20);
+    let error = platform.wait(1, 64, limit).unwrap_err();
+    let after = now_ns();
+    assert!(
+        matches!(error, DriverError::Timeout { after, .. } if after == limit),
+        "{error}"
+    );
+    let deadlines = fake.state.borrow().deadlines.clone();
+    let last = deadlines[deadlines.len() - 1].0;
+    assert!(deadlines.len() > 1, "{deadlines:?}");
+    assert!(deadlines.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+    assert!(deadlines.iter().all(|(_, rows)| *rows == 64));
+    // No slice ends after the deadline, however late it was asked for.
+    assert!(begun < last && last <= after + 20_000_000);
+    assert!(after - begun >= 20_000_000);
+    // No time at all: one look at the record, one at the kernel, and no sleep.
+    fake.state.borrow_mut().deadlines.clear();
+    let error = platform.wait(1, u32::MAX, Duration::ZERO).unwrap_err();
+    assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
+    assert_eq!(fake.state.borrow().deadlines.len(), 1);
+}
+
+/// First the record is watched, and only then the kernel asked to sleep until an interrupt.
+#[test]
+fn a_step_that_ends_soon_is_seen_and_a_long_one_is_slept_for() {
+    let fake = Fake::new(true);
+    let mut platform = loaded(&fake);
+    fake.record(1, 0, 0);
+    platform.wait(1, u32::MAX, Duration::from_secs(1)).unwrap();
+    assert_eq!(platform.system_calls().waits, 0);
+    let begun = std::time::Instant::now();
+    platform.wait(2, u32::MAX, Duration::from_secs(1)).unwrap();
+    assert!(begun.elapsed() >= super::WATCH);
+    assert_eq!(platform.system_calls().waits, 1);
+}
+
+#[test]
+fn a_device_that_is_lost_is_told_by_call_and_reason() {
+    let fake = Fake::new(true);
+    let mut platform = loaded(&fake);
+    // Another file owns it, the driver was unbound.
+    for (number, reason) in [
+        (Errno::PERM, "not permitted"),
+        (Errno::NODEV, "No such device"),
+    ] {
+        fake.state.borrow_mut().wait = Some(number);
+        let error = platform
+            .wait(1, u32::MAX, Duration::from_secs(1))
+            .unwrap_err();
+        assert!(
+            matches!(error, DriverError::System { call: "wait", .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(platform.system_calls().waits, 1, "it is not asked again");
+        platform = loaded(&fake);
+    }
+    fake.state.borrow_mut().load = Some((Errno::NODEV, [0; 3]));
+    let error = platform
+        .load_program(&[one_step(BufferId(1), BufferId(2), BufferId(3))])
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            DriverError::System {
+                call: "program load",
+                ..
+            }
+        ),
+        "{error}"
     );
 }
 

@@ -8,8 +8,15 @@ use std::process::{Command, Output};
 
 pub const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/demo");
 
+/// The program; by the runner that MACROMAC_RUNNER names where this machine cannot start it (scripts/aarch64).
 pub fn macromac() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_macromac"))
+    let program = env!("CARGO_BIN_EXE_macromac");
+    let Some(runner) = std::env::var_os("MACROMAC_RUNNER") else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(runner);
+    command.arg(program);
+    command
 }
 
 pub fn run(args: &[&str]) -> Output {
