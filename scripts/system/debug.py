@@ -10,7 +10,8 @@ from pathlib import Path
 from machine import COMPLAINT
 
 TEXT = ["text", "logits"]
-ARGUMENTS = "mm.debug kasan_multi_shot kmemleak=on page_poison=1 printk.devkmsg=on"
+# What is wrong before the console works is told by the early one.
+ARGUMENTS = "mm.debug earlycon=pl011,0x9000000 kasan_multi_shot kmemleak=on page_poison=1 printk.devkmsg=on"
 # As BOOTS of scripts/system-test. What comes of `books` is about everything that was run before it.
 BOOTS = {
     "debug-paper": ("paper", [*TEXT, "traps", "doctor", "kernel", "errors", "kill", "unbind", "sharing", "reload", "fuzz", "fail",

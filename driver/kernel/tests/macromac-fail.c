@@ -17,6 +17,9 @@
 #define MOST	3000
 #define DRIVER	"/sys/bus/platform/drivers/macromac/"
 
+/* All that failed, and what of it the caller was told. */
+static unsigned int places, told;
+
 struct operation {
 	const char *name;
 	/* With nothing injected: what comes before, and what must hold afterwards; 0 or a negative errno. */
@@ -228,7 +231,8 @@ static bool try_all(const struct operation *operation, int injector, int number)
 		done = turn(operation, injector, nth, &refused);
 	if (nth > MOST)
 		printf("# more than %u\n", MOST);
-	printf("# number fail_%d %u\n", number, nth - 1);
+	places += nth - 1;
+	told += refused;
 	printf("%s %d - %s: %u places to fail, %u told to the caller\n", done == 1 ? "ok" : "not ok", number,
 	       operation->name, nth - 1, refused);
 	fflush(stdout);
@@ -272,7 +276,8 @@ static bool try_bind(const char *name, int injector, int number)
 			fine = false;
 		}
 	}
-	printf("# number fail_%d %u\n", number, nth - 1);
+	places += nth - 1;
+	told += refused;
 	printf("%s %d - bind: %u places to fail, %u told to the caller\n", fine && !was ? "ok" : "not ok", number,
 	       nth - 1, refused);
 	return fine && !was;
@@ -295,5 +300,6 @@ int main(int argc, char **argv)
 	if (!err)
 		err = rig_compute(&rig);
 	printf("%s %d - the device computes after all failures\n1..%d\n", err ? "not ok" : "ok", number + 1, number + 1);
+	printf("# number fail_places %u\n# number fail_told %u\n", places, told);
 	return failed || err;
 }
