@@ -10,7 +10,12 @@ PROMPT  ?= Once upon a time
 TOKENS  ?= 64
 BACKEND ?= rtl
 
-.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test system-test-debug ps-table ps-report bench sensitivity pictures bench-tables clean
+# What `make bitstream` builds: kv260 or paper; more options of vivado/build.tcl, e.g. VIVADO_OPTIONS="--clock 250".
+PROFILE ?= kv260
+VIVADO  ?= vivado
+VIVADO_OPTIONS ?=
+
+.PHONY: help run test lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test system-test-debug ps-table ps-report bench sensitivity pictures bench-tables bitstream vivado-check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +89,15 @@ pictures:  ## a token as a timeline, and what bounds it: docs/pictures, from a r
 
 bench-tables:  ## put docs/results into the pages
 	@scripts/bench-tables
+
+bitstream:  ## build the bitstream with Vivado (PROFILE=kv260 or paper; hours; docs/vivado.md; never tried)
+	@VIVADO="$(VIVADO)" vivado/find-vivado >/dev/null
+	@mkdir -p target/vivado/$(PROFILE)
+	"$(VIVADO)" -mode batch -notrace -journal target/vivado/$(PROFILE)/vivado.jou -log target/vivado/$(PROFILE)/vivado.log \
+	  -source vivado/build.tcl -tclargs --profile $(PROFILE) $(VIVADO_OPTIONS)
+
+vivado-check:  ## check vivado/ and constraints/ without Vivado: a stub, the RTL, the overlay, planted faults
+	@scripts/vivado-check
 
 clean:  ## remove everything that was built
 	cargo clean

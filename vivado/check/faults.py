@@ -1,0 +1,72 @@
+"""Faults that the checks and the gates must notice: planted in a copy of the sources, or in what the stub answers."""
+
+# (what the stub answers, what the build must then say). The build must end with status 1.
+GATES = [
+    ("wns=-0.1", "setup slack -0.1"),
+    ("whs=-0.02", "hold slack -0.02"),
+    ("wpws=-0.3", "pulse width slack -0.3"),
+    ("endpoints=0", "no endpoint was analyzed"),
+    ("no_clock=3", "no_clock finds 3"),
+    ("unconstrained_internal_endpoints=2", "unconstrained_internal_endpoints finds 2"),
+    ("loops=1", "loops finds 1"),
+    ("drc=NSTD-1:Critical Warning", "drc: NSTD-1"),
+    ("drc=LUTLP-1:Warning", "drc: LUTLP-1"),
+    ("methodology=TIMING-6:Critical Warning", "methodology: TIMING-6"),
+    ("methodology=TIMING-17:Warning", "methodology: TIMING-17"),
+    ("cdc=Critical", "cdc: Critical from clk_pl_0 to clk_pl_1"),
+    ("cdc=Warning", "8 unsafe"),
+    ("unrouted=2", "89998 of 90000 nets, 2 with errors"),
+    ("latch=1", "latches: latch0"),
+    ("hole=1", "black boxes: hole0"),
+    ("dsp=300", "dsp: 300, at least 512"),
+    ("uram=0", "uram: 0, at least 40"),
+    ("ramb36=10", "bram36: 10"),
+    ("period=4.0", "period of clk_pl_0 is 4.0 ns, 3.333 expected"),
+    ("clocks=2", "2 clocks at mm_top's aclk"),
+    ("top=0", "one cell mm_top in the netlist"),
+    ("board=no", "board files of the KV260"),
+    ("ddr_high=no", "HP0_DDR_HIGH"),
+    ("iopll=1000", "pl_clk0 at 300 MHz"),
+    ("layout=other", "another layout"),
+    ("binary=10", "macromac.bit.bin of some megabytes"),
+]
+
+# (arguments of build.tcl, what it must say)
+ARGUMENTS = [
+    (["--profile", "big"], "--profile kv260 or paper"),
+    (["--clok", "300"], "'--clok'"),
+    (["--clock"], "a value after every option"),
+    (["--clock", "fast"], "--clock in MHz"),
+    (["--clock", "200", "--pl-clock", "direct"], "--clock 187.498, or --pl-clock mmcm"),
+]
+
+# (check, file, text in it, text instead, what the check must say). None instead of a text: the file is removed.
+SOURCES = [
+    ("connected", "vivado/lib/design.tcl", "  net reset/peripheral_aresetn u_mm/aresetn\n", "", "u_mm/aresetn is not connected"),
+    ("connected", "vivado/lib/design.tcl", "  net u_mm/irq ps/pl_ps_irq0\n", "", "u_mm/irq is not connected"),
+    ("connected", "vivado/lib/design.tcl", "  smartconnect to_registers $clock ps/M_AXI_HPM0_FPD u_mm/s_axil\n", "", "is not behind ps/M_AXI_HPM0_FPD"),
+    ("connected", "vivado/lib/design.tcl", "PSU__SAXIGP${n}__DATA_WIDTH 128", "PSU__SAXIGP${n}__DATA_WIDTH 64", "differ in data: 128, 64"),
+    ("connected", "vivado/lib/design.tcl", "CONFIG.PSU__USE__IRQ0 1", "CONFIG.PSU__USE_IRQ0 1", "no property CONFIG.PSU__USE_IRQ0"),
+    ("connected", "vivado/lib/design.tcl", "connect_bd_intf_net [", "connect_bd_interface [", "no such command: connect_bd_interface"),
+    ("connected", "vivado/lib/flow.tcl", "create_project -force -part", "create_project -force -device", "no option -device"),
+    ("connected", "rtl/mm_core.sv", None, None, "rtl/filelist.f names; found no such file"),
+    ("connected", "vivado/mm_top_bd.v", "ASSOCIATED_BUSIF s_axil:", "ASSOCIATED_BUSIF ", "s_axil has no clock"),
+    ("connected", "vivado/mm_top_bd.v", "m_axi_hp1, PROTOCOL AXI4, DATA_WIDTH 128", "m_axi_hp1, PROTOCOL AXI4, DATA_WIDTH 64", "DATA_WIDTH is declared"),
+    ("contract", "vivado/lib/design.tcl", "registers_base 0xA0000000", "registers_base 0xA0010000", "registers (overlay's reg)"),
+    ("contract", "driver/kernel/macromac.dtso", "interrupts = <0 89 4>", "interrupts = <0 90 4>", "interrupt (overlay"),
+    ("contract", "driver/kernel/macromac.dtso", "rates = <300000000>", "rates = <250000000>", "rate of pl_clk0"),
+    ("contract", "driver/kernel/macromac.dtso", "<4 0>", "<4 1>", "width of ps/S_AXI_HP0_FPD"),
+    ("contract", "vivado/macromac.bif", "macromac.bit", "macro.bit", "vivado/macromac.bif"),
+    ("wrapper", "vivado/mm_top_bd.v", "(m_axi_hp2_rdata)", "(m_axi_hp1_rdata)", "connections of mm_top_bd"),
+    ("wrapper", "vivado/mm_top_bd.v", "output wire [39:0]   m_axi_hpc0_awaddr", "output wire [31:0]   m_axi_hpc0_awaddr", "ports of mm_top_bd"),
+    ("wrapper", "vivado/mm_top_bd.v", "    .MaxLead       (MaxLead)", "    .MaxLead       (2)", "parameters of mm_top_bd"),
+    ("profiles", "vivado/lib/profiles.tcl", "Batch 8 FifoStrips 24576", "Batch 8 FifoStrips 2048", "parameters of scripts/synth-profile"),
+    ("profiles", "vivado/lib/profiles.tcl", "clock 200", "clock 250", "clock of the driver's Profile"),
+    ("constraints", "constraints/kv260.xdc", "set_false_path -to [get_ports fan_en_b]", "set_false_path -to [get_ports fan_b]", "get_ports fan_b matches no port"),
+    ("constraints", "constraints/kv260.xdc", "set_false_path -to [get_ports fan_en_b]",
+     "set_false_path -from [get_cells u_top/u_core/u_nothing/attr_q_reg]", "u_nothing/attr_q_reg matches no cell"),
+    ("constraints", "constraints/kv260.xdc", "set_property DRIVE", "set_proprety DRIVE", "set_proprety is no command"),
+    ("one clock", "rtl/stream/mm_skid.sv", "@(posedge clk_i)", "@(posedge clk_i or negedge rst_ni)", "negedge rst_ni"),
+    ("tcl", "vivado/lib/common.tcl", "  set files {}\n", "  set files [lmap x {} {set x}]\n", "lmap is newer"),
+    ("tcl", "vivado/lib/gates.tcl", "  return $failures\n}\n", "  return $failures\n", "open at its end"),
+]
