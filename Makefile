@@ -15,7 +15,7 @@ PROFILE ?= kv260
 VIVADO  ?= vivado
 VIVADO_OPTIONS ?=
 
-.PHONY: help run test test-threads kernel-check-kv260 lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables bitstream vivado-check prove clean
+.PHONY: help run test test-threads kernel-check-kv260 lint setup canary check-generated check-autoawq generate synth synth-unit awq-full-size aarch64 test-aarch64 system-test ps-table ps-report bench sensitivity pictures bench-tables bitstream vivado-check prove system-test-debug clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ test-aarch64:  ## the PS kernels' tests under qemu-user, and the same bits as on
 
 system-test:  ## arm64 Linux in QEMU, kernel module and program, the device verilated (target/system/summary.json)
 	@scripts/system-test
+
+system-test-debug:  ## the same with a kernel that checks itself and the module: KASAN, lockdep, DMA, leaks, allocations that fail (builds Linux once; target/system/debug.json)
+	@scripts/system-test --debug
 
 ps-table:  ## derive the PS time table from the compiled aarch64 loops (llvm-mca)
 	@scripts/ps-table

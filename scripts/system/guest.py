@@ -41,8 +41,9 @@ class Initramfs:
         Path(path).write_bytes(gzip.compress(bytes(self.blob), 1))
 
 
-def initramfs(path, root, programs, models):
-    """Busybox, the programs with the C library they need, `init` and the model folders, as a file at `path`."""
+def initramfs(path, root, programs, models, files=()):
+    """Busybox, the programs with the C library they need, `init`, the model folders and `files` (at the root), as a file
+    at `path`."""
     archive = Initramfs()
     libraries = Path(root) / "tools/usr/aarch64-linux-gnu/lib"
     for name in ["bin", "dev", "etc", "lib", "models", "proc", "sys", "tmp"]:
@@ -56,6 +57,8 @@ def initramfs(path, root, programs, models):
     archive.file("init", Path(__file__).with_name("init"))
     for name in ["ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"]:
         archive.file(f"lib/{name}", libraries / name)
+    for file in files:
+        archive.file(Path(file).name, file, 0o644)
     for program in programs:
         archive.file(f"bin/{Path(program).name}", program)
     for name, folder in models.items():

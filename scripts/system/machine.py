@@ -13,7 +13,10 @@ from way import POOL, POOL_BYTES, VfioUser
 # What the kernel says when something is wrong with it or with the driver.
 COMPLAINT = re.compile(
     r"\b(WARNING:|BUG:|Oops|Call trace:|Kernel panic|Unable to handle|Bad page state|list_(add|del) corruption"
-    r"|refcount_t:|blocked for more than|soft lockup|rcu_.*stall|nobody cared)"
+    r"|refcount_t:|blocked for more than|soft lockup|rcu_.*stall|nobody cared"
+    # And what the debug kernel says (scripts/system/debug.config).
+    r"|UBSAN:|DMA-API:|ODEBUG:|unreferenced object|possible circular locking|possible recursive locking"
+    r"|inconsistent lock state|suspicious RCU usage|bad unlock balance|held lock freed|locks? still held)"
 )
 
 
@@ -27,6 +30,8 @@ class Boot:
     numbers: dict = field(default_factory=dict)
     texts: dict = field(default_factory=dict)
     complaints: list = field(default_factory=list)
+    section: str = ""  # while it has a name complaints are expected, and the console's lines are kept
+    sections: dict = field(default_factory=dict)
     server: dict = field(default_factory=dict)
     finished: bool = False
     seconds: float = 0.0
@@ -35,7 +40,9 @@ class Boot:
         """Takes note of a line of the console."""
         at = line.find("@MM ")
         if at < 0:
-            if COMPLAINT.search(line):
+            if self.section:
+                self.sections[self.section].append(line)
+            elif COMPLAINT.search(line):
                 self.complaints.append(line)
             return
         kind, _, rest = line[at + 4 :].partition(" ")
@@ -50,14 +57,18 @@ class Boot:
         elif kind == "text":
             name, _, value = rest.partition(" ")
             self.texts[name] = value
+        elif kind == "section":
+            self.section = rest
+            if rest:
+                self.sections.setdefault(rest, [])
         elif kind == "end":
             self.finished = True
 
 
 def boot(name, work, root, server, initrd, profile, tests, pool="reusable", arguments="", limit=300, verbose=False,
-         way=VfioUser):
+         way=VfioUser, kernel=None):
     """Boots a guest that runs `tests` (names of the guest's init) with a device of `profile` at the end of `way`; gives a
-    Boot."""
+    Boot. `kernel` is the image to boot; default: that of scripts/setup-kernel."""
     work = Path(work) / name
     work.mkdir(parents=True, exist_ok=True)
     summary, log = work / "server.json", work / "console.log"
@@ -75,7 +86,7 @@ def boot(name, work, root, server, initrd, profile, tests, pool="reusable", argu
     try:
         if not way.ready(device):
             raise RuntimeError(f"the server ended: {(work / 'server.log').read_text()}")
-        kernel = next(Path(root).glob("kernel/boot/vmlinuz-*-arm64"))
+        kernel = kernel or next(Path(root).glob("kernel/boot/vmlinuz-*-arm64"))
         command = [
             f"{root}/bin/{way.program}", *way.qemu(), "-no-reboot", "-dtb", tree, "-kernel", kernel, "-initrd", initrd, "-append",
             f"console={way.console} panic=-1 loglevel=5 mm.profile={profile} mm.tests={','.join(tests)} "

@@ -3,7 +3,8 @@
  * Random calls, bounded and seeded. Two processes share the device; each call is drawn from good and bad arguments, most
  * without a load from the device. Nothing is expected of a call but that it returns; at the end the device must compute.
  *
- * usage: macromac-fuzz [CALLS [SEED [SECONDS]]]	default: 200000 1 240
+ * usage: macromac-fuzz [CALLS [SEED [SECONDS [fail]]]]	default: 200000 1 240
+ * With `fail`, an allocation or a copy of user memory fails in one call of four (inject.h).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "inject.h"
 
 #define FILES	3
 #define HANDLES	8
@@ -266,6 +268,9 @@ static int dear(struct fuzz *fuzz, int file)
 		close(fuzz->fd[file]);
 		memset(fuzz->made[file], 0, sizeof(fuzz->made[file]));
 		fuzz->fd[file] = device_open();
+		/* A failure on purpose is one at most. */
+		if (fuzz->fd[file] == -ENOMEM)
+			fuzz->fd[file] = device_open();
 		return fuzz->fd[file];
 	}
 }
@@ -275,9 +280,16 @@ static int (*const actions[])(struct fuzz *fuzz, int file) = {
 	wait_some, look_some, map_some, noise, noise, dear,
 };
 
-static int fuzz_process(uint64_t calls, uint64_t seed, int64_t end)
+static int fuzz_process(uint64_t calls, uint64_t seed, int64_t end, bool fail)
 {
 	struct fuzz fuzz = { .state = seed };
+	int injector = fail ? inject_open() : -1;
+	uint64_t failures = 0;
+
+	if (fail && injector < 0) {
+		printf("# expected a kernel with fault injection\n");
+		return 1;
+	}
 
 	for (int file = 0; file < FILES; file++) {
 		fuzz.fd[file] = device_open();
@@ -285,10 +297,14 @@ static int fuzz_process(uint64_t calls, uint64_t seed, int64_t end)
 			return 1;
 	}
 	for (; fuzz.calls < calls && (fuzz.calls % 64 || now() < end); fuzz.calls++) {
-		int file = below(&fuzz, FILES);
-		int result = rarely(&fuzz, 100) ? load_good(&fuzz, file) :
-			     actions[below(&fuzz, sizeof(actions) / sizeof(actions[0]))](&fuzz, file);
+		int file = below(&fuzz, FILES), result;
+		bool wanted = fail && rarely(&fuzz, 4);
 
+		if (wanted)
+			inject(injector, 1 + below(&fuzz, 8));
+		result = rarely(&fuzz, 100) ? load_good(&fuzz, file) :
+			 actions[below(&fuzz, sizeof(actions) / sizeof(actions[0]))](&fuzz, file);
+		failures += wanted && injected(injector);
 		fuzz.good += result >= 0;
 		/* A dead or missing device would make all that follows easy. */
 		if (result == -ENODEV || fuzz.fd[file] < 0) {
@@ -296,8 +312,9 @@ static int fuzz_process(uint64_t calls, uint64_t seed, int64_t end)
 			return 1;
 		}
 	}
-	printf("# macromac-fuzz: seed %llu: %llu calls, %llu succeeded\n", (unsigned long long)seed,
-	       (unsigned long long)fuzz.calls, (unsigned long long)fuzz.good);
+	printf("# macromac-fuzz: seed %llu: %llu calls, %llu succeeded, %llu failures on purpose\n",
+	       (unsigned long long)seed, (unsigned long long)fuzz.calls, (unsigned long long)fuzz.good,
+	       (unsigned long long)failures);
 	fflush(stdout);
 	return fuzz.calls < calls ? 2 : 0;
 }
@@ -312,7 +329,7 @@ int main(int argc, char **argv)
 	int64_t before, after;
 	char before_ms[16], now_ms[16];
 	struct rig rig;
-	bool slow;
+	bool slow, fail = argc > 4 && !strcmp(argv[4], "fail");
 
 	if (fd < 0 || query_of(fd, &query)) {
 		printf("Bail out! no device\n");
@@ -325,7 +342,7 @@ int main(int argc, char **argv)
 		printf("# cannot set stop_ms: this takes longer\n");
 	for (int process = 0; process < 2; process++)
 		if (!fork())
-			_exit(fuzz_process((calls + 1) / 2, seed * 2 + process, end));
+			_exit(fuzz_process((calls + 1) / 2, seed * 2 + process, end, fail));
 	for (int process = 0; process < 2; process++) {
 		int status;
 
