@@ -56,7 +56,7 @@ const OPEN: u64 = 1 << 31;
 const INSIDE: u64 = OPEN - 1;
 const EPOCH: u32 = 32;
 /// No round will follow.
-const OVER: u64 = u64::MAX & !OPEN;
+const OVER: u64 = !OPEN;
 /// Looks between two readings of the clock, or until others may run; more would only be more of the same to loom.
 const LOOKS: u32 = if cfg!(loom) { 1 } else { 100 };
 

@@ -4,12 +4,13 @@
 #![allow(dead_code)]
 
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Ticket};
+use macromac_driver::{Accelerator, Counters, DriverError, PassShape, Profile, Results, Ticket};
 use macromac_infer::{
     ChatTemplate, Checkpoint, Model, Sampling, Source, Tokenizer, golden_device, pack,
 };
@@ -98,6 +99,8 @@ struct Held {
     next: usize,
     /// The head's last step, and the token that it shall choose.
     scripted: Option<(Ticket, u32)>,
+    /// Its logits.
+    changed: Vec<f32>,
 }
 
 impl Accelerator for Held {
@@ -144,23 +147,21 @@ impl Accelerator for Held {
         self.inner.wait_rows(ticket, rows)
     }
 
-    fn read_rows(
-        &mut self,
-        ticket: Ticket,
-        vector: usize,
-        first: usize,
-        out: &mut [f32],
-    ) -> Result<(), DriverError> {
-        self.inner.read_rows(ticket, vector, first, out)?;
-        if let Some((of, token)) = self.scripted {
-            let at = (token as usize)
-                .checked_sub(first)
-                .and_then(|at| out.get_mut(at));
-            if let (true, Some(at)) = (of == ticket, at) {
-                *at = 1e4;
+    fn results(&mut self, ticket: Ticket, rows: Range<usize>) -> Result<Results<'_>, DriverError> {
+        let Some((_, token)) = self.scripted.filter(|(of, _)| *of == ticket) else {
+            return self.inner.results(ticket, rows);
+        };
+        let n = self.inner.passes().last().unwrap().n;
+        let results = self.inner.results(ticket, rows.clone())?;
+        let vectors = results.vectors();
+        self.changed.resize(vectors * n, 0.0);
+        for (vector, logits) in self.changed.chunks_mut(n).enumerate() {
+            results.read(vector, &mut logits[rows.clone()]);
+            if rows.contains(&(token as usize)) {
+                logits[token as usize] = 1e4;
             }
         }
-        Ok(())
+        Ok(Results::in_order(&self.changed, n, vectors, &rows))
     }
 
     fn elapse(&mut self, ps: Duration, bytes: u64) -> Result<(), DriverError> {
@@ -260,6 +261,7 @@ pub fn server_with(change: impl FnOnce(&mut Config)) -> Server {
             program: Vec::new(),
             next: 0,
             scripted: None,
+            changed: Vec::new(),
         }))
     };
     let (stop, told) = unbounded_channel();
