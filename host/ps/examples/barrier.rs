@@ -2,7 +2,6 @@
 //!
 //!     cargo run --release -p macromac-ps --example barrier [THREADS]
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use macromac_ps::team;
@@ -13,17 +12,24 @@ const ROUNDS: usize = 2000;
 /// What the caller does between two rounds: as long as a wait for a short pass.
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// Median and nine tenths of the time of `share`, in microseconds.
+/// What a job takes: a short kernel's share.
+const JOB: Duration = Duration::from_micros(5);
+
+fn busy(time: Duration) {
+    let begin = Instant::now();
+    while begin.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Median and nine tenths of the time of `share` beyond one job's, in microseconds.
 fn measure(share: impl Fn()) -> (f64, f64) {
     let mut times: Vec<f64> = (0..ROUNDS)
         .map(|_| {
-            let pause = Instant::now();
-            while pause.elapsed() < PAUSE {
-                std::hint::spin_loop();
-            }
+            busy(PAUSE);
             let begin = Instant::now();
             share();
-            begin.elapsed().as_secs_f64() * 1e6
+            begin.elapsed().saturating_sub(JOB).as_secs_f64() * 1e6
         })
         .collect();
     times.sort_by(f64::total_cmp);
@@ -36,16 +42,13 @@ fn main() {
     team::set_threads(threads);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.expect("threads");
-    let job = |i: usize| {
-        black_box(i);
-    };
-    println!(
-        "{threads} threads, {threads} empty jobs a round, 100 us between rounds; microseconds"
-    );
+    let job = |_: usize| busy(JOB);
+    println!("{threads} threads, as many jobs of 5 us a round, 100 us between rounds; us beyond 5");
     println!("| way | median | 90 % |");
     println!("|---|---:|---:|");
     let row =
         |way: &str, (median, most): (f64, f64)| println!("| {way} | {median:.2} | {most:.2} |");
+    row("one job, not shared out", measure(|| job(0)));
     team::set_patience(Duration::from_millis(1));
     row(
         "team, 1 ms of patience",

@@ -180,10 +180,10 @@ impl Round {
         Some(epoch)
     }
 
+    /// The state, if its round is not `last`. One that is over already counts: where there was work there will be more.
     fn news(&self, last: u64, order: Ordering) -> Option<u64> {
         let state = self.state.load(order);
-        let new = state & OPEN != 0 && state >> EPOCH != last;
-        (new || state == OVER).then_some(state)
+        (state >> EPOCH != last).then_some(state)
     }
 
     fn wait(&self, last: u64, mut patient: impl FnMut() -> bool) -> u64 {
