@@ -70,7 +70,7 @@ pub fn alone<R>(f: impl FnOnce() -> R) -> R {
 /// Calls `job` with each number below `jobs`, in any order and on any thread of the team.
 ///
 /// # Panics
-/// If a job does; the others are run all the same.
+/// If a job does; the others may have run or not.
 pub fn run(jobs: usize, job: &(dyn Fn(usize) + Sync)) {
     TEAM.get_or_init(|| Team::new(wanted())).run(jobs, job);
 }

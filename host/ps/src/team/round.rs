@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! caller:  work := ...   state := (epoch + 1, open, 0)   take jobs   state: closed   wait until nobody is inside
-//! member:  look until state is open with an epoch that is new   state: one more inside   take jobs   state: one less
+//! member:  look until the epoch is new   if open: state: one more inside   take jobs   state: one less
 //! ```
 //!
 //! A member comes in only while the round is open, and the caller leaves only when nobody is inside: so the work, which is borrowed, is never
-//! touched after `lead` returns. Tested under loom, which tries every order of the accesses that the memory model allows
-//! (`make test-loom`).
+//! touched after `lead` returns. Tested under loom, which tries every order of the accesses that the memory model allows, up to
+//! three preemptions (`make test-threads`).
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
