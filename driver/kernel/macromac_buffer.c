@@ -74,7 +74,7 @@ static int macromac_alloc_cached(struct macromac *mm, struct macromac_memory *me
 
 	if (!page)
 		return -ENOMEM;
-	/* Cannot be; but to the kernel's DMA debugging a mapping that nobody asks about is a bug. */
+	/* Cannot be; but DMA debugging calls a mapping that nobody asks about a bug. */
 	if (dma_mapping_error(mm->dev, memory->dma)) {
 		dma_free_pages(mm->dev, memory->bytes, page, memory->dma, DMA_BIDIRECTIONAL);
 		return -ENOMEM;
