@@ -485,6 +485,16 @@ fn vectors_alternate_by_groups_on_the_way_in_and_by_tile_rows_on_the_way_out() {
             assert_eq!(*value, want as f32, "group {group}, vector {vector}, {i}");
         }
     }
+    device.wait_rows(ticket, 40).unwrap();
+    device.platform.taken();
+    // Where caches are not coherent each view is a system call: one for all vectors, not one a piece.
+    let results = device.results(ticket, 3..40).unwrap();
+    assert_eq!(results.vectors(), 2);
+    let views = device.platform.taken();
+    assert!(
+        matches!(views[..], [Call::Read { bytes: 768, .. }]),
+        "{views:?}"
+    );
     let mut y = vec![0.0; 80];
     device.finish(ticket, 40, &mut y).unwrap();
     // Row n of vector v is value (n / 32 x 3 + v) x 32 + n mod 32.
@@ -591,4 +601,37 @@ fn format_2_is_for_the_kv260_profile() {
         Device::new(Fake::new(), &[short]),
         Err(DriverError::Capability(_))
     ));
+}
+
+#[test]
+fn activations_are_the_same_whoever_puts_them_in_place() {
+    fn on_threads_backwards(jobs: usize, job: &(dyn Fn(usize) + Sync)) {
+        assert!(jobs > 1, "{jobs}");
+        std::thread::scope(|scope| {
+            for i in (0..jobs).rev() {
+                scope.spawn(move || job(i));
+            }
+        });
+    }
+    // Four given of five, 700 of 704 numbers each: parts of unequal length, zeros at both ends.
+    let x: Vec<f32> = (1..=4 * 700).map(|i| i as f32).collect();
+    let written = |share: Option<Share>| {
+        let mut bytes = vec![0xA5; 11 * 5 * 256];
+        interleave(&x, 700, 5, &mut bytes, share.unwrap_or(on_this_thread));
+        floats(&bytes)
+    };
+    let want: Vec<f32> = (0..11 * 5 * 64)
+        .map(|at| {
+            let (group, vector, i) = (at / 320, at / 64 % 5, at % 64);
+            let k = 64 * group + i;
+            let given = vector < 4 && k < 700;
+            if given {
+                (700 * vector + k + 1) as f32
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    assert_eq!(written(None), want);
+    assert_eq!(written(Some(on_threads_backwards)), want);
 }
